@@ -1,0 +1,3 @@
+//! The refpoint command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Deciding and running backups: planner, checker, journaled steps, transfer pipeline.

@@ -1,0 +1,1 @@
+//! Bringing data back: disks and whole virtual machines from a restore point.

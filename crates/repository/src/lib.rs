@@ -1,0 +1,1 @@
+//! Deduplicating, encrypted store of restore points.
