@@ -1,3 +1,54 @@
-//! The project's own chores.
+//! The project's own chores, run as `cargo xtask NAME`.
+//!
+//! `test` prepares the machine and runs every check and test; `tidy` checks the rules that no compiler
+//! knows. They are Rust and not shell so that each check has a test that makes it fail.
 
-fn main() {}
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command for people talks on its streams")]
+
+mod finding;
+mod rust_text;
+mod test;
+mod tidy;
+mod tree;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// The chores of this repository.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Format check, clippy, tidy and all tests; the last line is `N passed, N failed, N skipped`
+    Test(test::Options),
+    /// Layers, sizes, file headers, links, dependencies: the rules that no compiler checks
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().chore) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs one chore; `false` says that it ran and found something wrong.
+fn run(chore: Chore) -> Result<bool> {
+    let root = workspace::root()?;
+    match chore {
+        Chore::Test(options) => test::run(&root, &options),
+        Chore::Tidy => tidy::run(&root),
+    }
+}
