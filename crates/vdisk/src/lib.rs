@@ -1,1 +1,39 @@
 //! Virtual hard disks of Hyper-V: VHDX files and differencing chains, changed ranges and extents.
+//!
+//! This crate stands alone in layer 0: bytes that Microsoft specified ([MS-VHDX]) go in, a
+//! [`Disk`] comes out. The ways through it:
+//!
+//! ```text
+//!  FileIo ──┬── Disk::open / open_chain / open_with ──► read_at, extents, allocated
+//!           │        (read only; headers, regions, metadata and the whole BAT checked at open)
+//!           ├── WritableDisk::create / create_child / open ──► write_at, write_zeroes, flush, close
+//!           │        (payload → flush → bitmaps and BAT → flush; the BAT stays in memory between)
+//!           └── merge_into_parent ──► the child's own content written into its parent
+//! ```
+//!
+//! Two rules hold everywhere. Sizes read from a file are compared with the file's length before
+//! memory is taken, so a hostile file costs little. A file that this crate cannot read *rightly*
+//! is refused with a typed [`Error`]; it never returns stale or guessed data.
+//!
+//! [MS-VHDX]: https://learn.microsoft.com/openspecs/windows_protocols/ms-vhdx/
+
+mod chain;
+mod detect;
+mod disk;
+mod error;
+mod file_io;
+mod id;
+mod number;
+mod range;
+mod vhdx;
+
+pub use chain::MAX_CHAIN_DEPTH;
+pub use disk::{Disk, DiskFormat, Extent, ExtentKind, Extents, LayerInfo};
+pub use error::{Error, Result, Retry};
+pub use file_io::{FileIo, LocalFile, MemoryFile};
+pub use id::DiskId;
+pub use range::{ByteRange, ChangedRanges};
+pub use vhdx::{
+    BlockOutcome, CreateKind, CreateOptions, DiskKind, MergeReport, ParentLocator, UnknownPart, WritableDisk,
+    block_outcome, merge_into_parent,
+};

@@ -1,0 +1,297 @@
+//! `Disk`: a read-only view of one virtual disk over any chain of files.
+//!
+//! Besides plain reads it tells *where* the content lies ([`Disk::extents`]), so that a transfer can
+//! read payload in large parallel runs and skip what is not there. Clones share the opened files.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::chain::{Chain, Layer, needs_parent};
+use crate::error::{Error, Result};
+use crate::file_io::{FileIo, LocalFile};
+use crate::id::DiskId;
+use crate::range::{ByteRange, ChangedRanges};
+use crate::vhdx::{DiskKind, Image, ParentLocator, UnknownPart};
+
+/// A read-only view of one virtual disk. Cheap to clone; may be used from several threads.
+#[derive(Debug, Clone)]
+pub struct Disk {
+    chain: Arc<Chain>,
+}
+
+/// A run of a virtual disk whose content comes from one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// The bytes of the virtual disk.
+    pub range: ByteRange,
+    /// Where they come from.
+    pub kind: ExtentKind,
+}
+
+/// Where the content of an extent comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExtentKind {
+    /// Bytes of a file.
+    Data {
+        /// Which file of the chain, 0 being the leaf.
+        layer: usize,
+        /// Place of the extent's first byte in that file.
+        file_offset: u64,
+    },
+    /// Zeros by declaration; content like any other.
+    Zero,
+    /// Never written in any file; reads as zeros.
+    Absent,
+}
+
+/// Format of one file of a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskFormat {
+    /// VHDX or AVHDX.
+    Vhdx,
+    /// The file's bytes are the disk.
+    Raw,
+}
+
+/// What one file of a chain is.
+#[derive(Debug, Clone)]
+pub struct LayerInfo {
+    /// Name of the file.
+    pub name: String,
+    /// Its format.
+    pub format: DiskFormat,
+    /// How it keeps its blocks.
+    pub kind: DiskKind,
+    /// Program that made it, as noted in the file; informative.
+    pub creator: String,
+    /// Size of the virtual disk in this file.
+    pub capacity: u64,
+    /// Bytes of a block; 0 for raw files.
+    pub block_bytes: u32,
+    /// Blocks that have data in this file; 0 for raw files.
+    pub allocated_blocks: u64,
+    /// Identity of the content as a parent.
+    pub data_write_guid: Uuid,
+    /// Identity of the file's bytes.
+    pub file_write_guid: Uuid,
+    /// What a differencing file knows of its parent.
+    pub parent: Option<ParentLocator>,
+    /// Parts of the file that this version does not know.
+    pub unknown: Vec<UnknownPart>,
+}
+
+impl Disk {
+    /// Opens a VHDX file that needs no parent.
+    pub fn open(file: Arc<dyn FileIo>) -> Result<Self> {
+        Self::open_chain(vec![file])
+    }
+
+    /// Opens a file whose bytes are the disk.
+    pub fn open_raw(file: Arc<dyn FileIo>) -> Result<Self> {
+        Ok(Self::from_chain(Arc::new(Chain::open_raw(file)?)))
+    }
+
+    /// Opens a chain of files, child first, root last.
+    pub fn open_chain(files: Vec<Arc<dyn FileIo>>) -> Result<Self> {
+        Ok(Self::from_chain(Arc::new(Chain::open_files(files)?)))
+    }
+
+    /// Opens a leaf and asks `find_parent` for each file below it.
+    pub fn open_with(
+        leaf: Arc<dyn FileIo>,
+        find_parent: &mut dyn FnMut(&ParentLocator) -> Result<Arc<dyn FileIo>>,
+    ) -> Result<Self> {
+        let chain = Chain::open_with(leaf, &mut |_, locator| find_parent(locator))?;
+        Ok(Self::from_chain(Arc::new(chain)))
+    }
+
+    /// Opens a file of this machine and the parents it names by relative path. Absolute paths are
+    /// another machine's and are not followed.
+    pub fn open_local(path: impl AsRef<Path>) -> Result<Self> {
+        let mut folder = path.as_ref().parent().map(Path::to_path_buf).unwrap_or_default();
+        let leaf = LocalFile::open_read(&path)
+            .map_err(|error| Error::io(&path.as_ref().display().to_string(), "open", error))?;
+        let chain = Chain::open_with(Arc::new(leaf), &mut |child, locator| {
+            let path = local_parent(&folder, locator).ok_or_else(|| needs_parent(child, locator))?;
+            let file = LocalFile::open_read(&path).map_err(|error| Error::ParentNotFound {
+                file: child.to_owned(),
+                path: path.display().to_string(),
+                source: Some(error),
+            })?;
+            folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+            Ok(Arc::new(file))
+        })?;
+        Ok(Self::from_chain(Arc::new(chain)))
+    }
+
+    pub(crate) const fn from_chain(chain: Arc<Chain>) -> Self {
+        Self { chain }
+    }
+
+    pub(crate) const fn chain(&self) -> &Arc<Chain> {
+        &self.chain
+    }
+
+    /// The leaf, when it is a VHDX.
+    pub(crate) fn leaf_image(&self) -> Option<&Image> {
+        match &self.chain.layers[0] {
+            Layer::Vhdx(image) => Some(image),
+            Layer::Raw { .. } => None,
+        }
+    }
+
+    /// Size of the virtual disk in bytes.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.chain.capacity()
+    }
+
+    /// Smallest unit that the guest reads and writes.
+    #[must_use]
+    pub fn logical_sector(&self) -> u32 {
+        self.leaf_image().map_or(512, |image| image.geometry().logical_sector)
+    }
+
+    /// Unit that the guest should prefer.
+    #[must_use]
+    pub fn physical_sector(&self) -> u32 {
+        self.leaf_image().map_or(512, |image| image.geometry().physical_sector)
+    }
+
+    /// Bytes of a block of the leaf; 0 for a raw disk.
+    #[must_use]
+    pub fn block_bytes(&self) -> u32 {
+        self.leaf_image().map_or(0, |image| image.geometry().block_bytes)
+    }
+
+    /// Identity of the virtual disk, the same in every file of the chain; nil for a raw disk.
+    #[must_use]
+    pub fn virtual_disk_id(&self) -> DiskId {
+        self.leaf_image().map_or(DiskId::NIL, Image::disk_id)
+    }
+
+    /// Fills `buf` from `offset`: zeros where nothing is, one file read for each contiguous run.
+    pub fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
+        self.chain.read_at(offset, buf)
+    }
+
+    /// The extents of a range in order, without gaps, neighbours joined where they continue each
+    /// other. The part of the range beyond the disk is left out.
+    #[must_use]
+    pub fn extents(&self, range: ByteRange) -> Extents<'_> {
+        Extents::new(&self.chain, range)
+    }
+
+    /// Everything that some file of the chain holds data for.
+    pub fn allocated(&self) -> Result<ChangedRanges> {
+        let mut data = Vec::new();
+        for extent in self.extents(ByteRange::new(0, self.capacity())) {
+            let Extent { range, kind } = extent?;
+            if matches!(kind, ExtentKind::Data { .. }) {
+                data.push(range);
+            }
+        }
+        Ok(ChangedRanges::from_ranges(data))
+    }
+
+    /// The files of the chain, leaf first.
+    pub fn layers(&self) -> impl ExactSizeIterator<Item = LayerInfo> + '_ {
+        self.chain.layers.iter().map(LayerInfo::of)
+    }
+}
+
+impl LayerInfo {
+    fn of(layer: &Layer) -> Self {
+        match layer {
+            Layer::Vhdx(image) => Self {
+                name: image.name().to_owned(),
+                format: DiskFormat::Vhdx,
+                kind: image.kind(),
+                creator: image.creator().to_owned(),
+                capacity: image.geometry().capacity,
+                block_bytes: image.geometry().block_bytes,
+                allocated_blocks: image.present_blocks(),
+                data_write_guid: image.data_write_guid(),
+                file_write_guid: image.file_write_guid(),
+                parent: image.locator().cloned(),
+                unknown: image.unknown().to_vec(),
+            },
+            Layer::Raw { file, capacity } => Self {
+                name: file.name().to_owned(),
+                format: DiskFormat::Raw,
+                kind: DiskKind::Fixed,
+                creator: String::new(),
+                capacity: *capacity,
+                block_bytes: 0,
+                allocated_blocks: 0,
+                data_write_guid: Uuid::nil(),
+                file_write_guid: Uuid::nil(),
+                parent: None,
+                unknown: Vec::new(),
+            },
+        }
+    }
+}
+
+/// Iterator over the extents of a range. Ends after the first error.
+#[derive(Debug)]
+pub struct Extents<'a> {
+    chain: &'a Chain,
+    rest: ByteRange,
+    pending: Option<Extent>,
+}
+
+impl<'a> Extents<'a> {
+    pub(crate) fn new(chain: &'a Chain, range: ByteRange) -> Self {
+        let rest = range.intersect(ByteRange::new(0, chain.capacity()));
+        Self { chain, rest, pending: None }
+    }
+}
+
+impl Iterator for Extents<'_> {
+    type Item = Result<Extent>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.rest.is_empty() {
+            let next = match self.chain.resolve(self.rest) {
+                Ok(next) => next,
+                Err(error) => {
+                    self.rest.end = self.rest.start;
+                    self.pending = None;
+                    return Some(Err(error));
+                }
+            };
+            self.rest.start = next.range.end;
+            match &mut self.pending {
+                Some(pending) if pending.continues_into(&next) => pending.range.end = next.range.end,
+                pending => {
+                    if let Some(complete) = pending.replace(next) {
+                        return Some(Ok(complete));
+                    }
+                }
+            }
+        }
+        self.pending.take().map(Ok)
+    }
+}
+
+impl Extent {
+    fn continues_into(&self, next: &Self) -> bool {
+        match (self.kind, next.kind) {
+            (ExtentKind::Data { layer, file_offset }, ExtentKind::Data { layer: other, file_offset: at }) => {
+                layer == other && file_offset + self.range.len() == at
+            }
+            (one, other) => one == other,
+        }
+    }
+}
+
+/// The parent's local path by its relative hint, with backslashes turned; `None` when there is no
+/// hint that stays relative.
+fn local_parent(folder: &Path, locator: &ParentLocator) -> Option<PathBuf> {
+    let relative = locator.relative_path.as_deref()?.replace('\\', "/");
+    let is_rooted = relative.starts_with('/') || relative.contains(':');
+    (!is_rooted && !relative.is_empty()).then(|| folder.join(relative))
+}

@@ -1,0 +1,222 @@
+//! One VHDX file, opened: every structure read and checked.
+//!
+//! Opening reads headers, region table, metadata and the whole block allocation table, and checks
+//! them against each other (`placement`), so that reads afterwards only look up and copy. The same
+//! image serves readers and the one writer; what the writer changes (table entries, bitmaps, header,
+//! length) is behind atomics and locks.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use uuid::Uuid;
+
+use super::bat::{Bat, BlockOutcome, block_outcome};
+use super::bitmap::SectorBitmaps;
+use super::format::{CREATOR_BYTES, FILE_SIGNATURE, HEADER_SECTION_BYTES};
+use super::header::CurrentHeader;
+use super::locator::ParentLocator;
+use super::metadata::{Geometry, Metadata};
+use super::placement;
+use super::region::Regions;
+use crate::detect::looks_like;
+use crate::error::{Error, Result};
+use crate::file_io::FileIo;
+use crate::id::DiskId;
+use crate::range::ByteRange;
+
+/// How a VHDX file keeps its blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskKind {
+    /// All blocks have space in the file from the start.
+    Fixed,
+    /// Blocks get space when they are first written.
+    Dynamic,
+    /// Holds what differs from a parent file.
+    Differencing,
+}
+
+/// A region or metadata item that this version does not know. It is kept, and reported so that
+/// files from the field can tell what exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownPart {
+    /// "region" or "metadata item".
+    pub what: &'static str,
+    /// Its GUID.
+    pub id: Uuid,
+    /// Its length in bytes.
+    pub length: u64,
+}
+
+/// An opened VHDX file.
+#[derive(Debug)]
+pub(crate) struct Image {
+    pub(super) file: Arc<dyn FileIo>,
+    pub(super) geometry: Geometry,
+    pub(super) regions: Regions,
+    pub(super) bat: Bat,
+    pub(super) bitmaps: SectorBitmaps,
+    header: Mutex<CurrentHeader>,
+    length: AtomicU64,
+    used_end: u64,
+    disk_id: DiskId,
+    creator: String,
+    locator: Option<ParentLocator>,
+    unknown: Vec<UnknownPart>,
+}
+
+impl Image {
+    /// Opens and checks a file. A log with changes in it is refused.
+    pub(crate) fn open(file: Arc<dyn FileIo>) -> Result<Self> {
+        let length = file.len().map_err(|error| Error::io(file.name(), "read the length of", error))?;
+        let creator = read_identifier(&*file, length)?;
+        let header = CurrentHeader::read(&*file)?;
+        let regions = Regions::read(&*file)?;
+        let metadata = Metadata::read(&*file, regions.metadata)?;
+        let bat = Bat::load(&*file, regions.bat, metadata.geometry.bat_entries())?;
+        let unknown = unknown_parts(&regions, &metadata);
+        let log = ByteRange::at(header.header.log_offset.get(), header.header.log_length.get().into());
+        let mut image = Self {
+            geometry: metadata.geometry,
+            regions,
+            bat,
+            bitmaps: SectorBitmaps::default(),
+            header: Mutex::new(header),
+            length: AtomicU64::new(length),
+            used_end: 0,
+            disk_id: metadata.disk_id,
+            creator,
+            locator: metadata.locator,
+            unknown,
+            file,
+        };
+        image.used_end = placement::check(&image, log)?.used_end;
+        Ok(image)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.file.name()
+    }
+
+    pub(crate) fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    pub(crate) fn disk_id(&self) -> DiskId {
+        self.disk_id
+    }
+
+    pub(crate) fn creator(&self) -> &str {
+        &self.creator
+    }
+
+    pub(crate) fn locator(&self) -> Option<&ParentLocator> {
+        self.locator.as_ref()
+    }
+
+    pub(crate) fn unknown(&self) -> &[UnknownPart] {
+        &self.unknown
+    }
+
+    pub(crate) fn file(&self) -> &Arc<dyn FileIo> {
+        &self.file
+    }
+
+    pub(crate) fn kind(&self) -> DiskKind {
+        match (self.geometry.has_parent, self.geometry.leave_blocks_allocated) {
+            (true, _) => DiskKind::Differencing,
+            (false, true) => DiskKind::Fixed,
+            (false, false) => DiskKind::Dynamic,
+        }
+    }
+
+    /// Identity of the content, which a child notes of its parent.
+    pub(crate) fn data_write_guid(&self) -> Uuid {
+        self.header().data_write_guid()
+    }
+
+    /// Identity of the bytes of the file.
+    pub(crate) fn file_write_guid(&self) -> Uuid {
+        self.header().file_write_guid()
+    }
+
+    /// Number of payload blocks that have data in this file.
+    pub(crate) fn present_blocks(&self) -> u64 {
+        let is_present = |block: &u64| {
+            let entry = self.bat.get(self.geometry.payload_entry(*block));
+            matches!(block_outcome(entry, self.geometry.has_parent), BlockOutcome::Data { .. })
+        };
+        (0..self.geometry.payload_blocks()).filter(is_present).count() as u64
+    }
+
+    /// Length of the file as this process knows it.
+    pub(super) fn length(&self) -> u64 {
+        self.length.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_length(&self, length: u64) {
+        self.length.store(length, Ordering::Release);
+    }
+
+    /// One past the last byte in use when the file was opened.
+    pub(super) fn used_end(&self) -> u64 {
+        self.used_end
+    }
+
+    pub(super) fn header(&self) -> MutexGuard<'_, CurrentHeader> {
+        self.header.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where a block's content comes from; an entry that may not be used is an error here.
+    pub(super) fn outcome(&self, block: u64) -> Result<BlockOutcome> {
+        let entry = self.bat.get(self.geometry.payload_entry(block));
+        match block_outcome(entry, self.geometry.has_parent) {
+            BlockOutcome::Reserved => Err(Error::BadBlock {
+                file: self.name().to_owned(),
+                block,
+                entry,
+                why: "a state or offset that the format does not allow",
+            }),
+            outcome => Ok(outcome),
+        }
+    }
+}
+
+/// Checks the signature and returns the Creator text (MS-VHDX 2.2.1).
+fn read_identifier(file: &dyn FileIo, length: u64) -> Result<String> {
+    let name = file.name();
+    let unreadable = |error| Error::io(name, "read", error);
+    let mut signature = [0; FILE_SIGNATURE.len()];
+    let mut is_vhdx = false;
+    if length >= signature.len() as u64 {
+        file.read_at(0, &mut signature).map_err(unreadable)?;
+        is_vhdx = signature == FILE_SIGNATURE;
+    }
+    if !is_vhdx {
+        let looks_like = looks_like(file).map_err(unreadable)?;
+        return Err(Error::NotVhdx { file: name.to_owned(), looks_like });
+    }
+    if length < HEADER_SECTION_BYTES {
+        let what = "the header section".to_owned();
+        return Err(Error::Truncated { file: name.to_owned(), what, needed: HEADER_SECTION_BYTES, length });
+    }
+    let mut creator = [0; CREATOR_BYTES];
+    file.read_at(FILE_SIGNATURE.len() as u64, &mut creator).map_err(unreadable)?;
+    Ok(creator_text(&creator))
+}
+
+/// The text up to its end mark; informative only, so anything unreadable is replaced.
+fn creator_text(bytes: &[u8]) -> String {
+    let units = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+    let text = char::decode_utf16(units.take_while(|unit| *unit != 0));
+    text.map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).filter(|unit| !unit.is_control()).collect()
+}
+
+fn unknown_parts(regions: &Regions, metadata: &Metadata) -> Vec<UnknownPart> {
+    let regions = regions.unknown.iter();
+    let regions =
+        regions.map(|region| UnknownPart { what: "region", id: region.id, length: region.range.len() });
+    let items = metadata.unknown.iter();
+    let items =
+        items.map(|(id, length)| UnknownPart { what: "metadata item", id: *id, length: (*length).into() });
+    regions.chain(items).collect()
+}

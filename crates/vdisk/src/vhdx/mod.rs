@@ -1,0 +1,34 @@
+//! The VHDX format, one file per structure of MS-VHDX, then reading and writing on top.
+//!
+//! ```text
+//! format    layouts, GUIDs and places        header   current header of two, update
+//! region    region table of two              metadata items        locator   parent locator item
+//! bat       block allocation table           bitmap   sector bitmaps of differencing files
+//! image     one file opened: all of the above checked    presence  what one file says of a range
+//! create    new files    write  allocation and writing   flush  durable order   merge  child into parent
+//! ```
+
+mod bat;
+mod bitmap;
+mod create;
+mod flush;
+mod format;
+mod header;
+mod image;
+mod locator;
+mod merge;
+mod metadata;
+mod placement;
+mod presence;
+mod region;
+mod write;
+
+pub use bat::{BlockOutcome, block_outcome};
+pub use create::{CreateKind, CreateOptions};
+pub use image::{DiskKind, UnknownPart};
+pub use locator::ParentLocator;
+pub use merge::{MergeReport, merge_into_parent};
+pub use write::WritableDisk;
+
+pub(crate) use image::Image;
+pub(crate) use presence::Presence;
