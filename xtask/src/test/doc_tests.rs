@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use super::Scope;
 use super::nextest::{Stream, run_and_count};
 use super::summary::{self, Tally};
 use crate::tree::Tree;
@@ -27,13 +28,12 @@ const NO_TEST: [&str; 12] = [
     "mermaid",
 ];
 
-/// Runs the documentation tests of the crates that have some; `chosen` empty means every crate.
-pub(crate) fn run(root: &Path, packages: &[Package], chosen: &[String]) -> Result<Tally> {
+/// Runs the documentation tests of the crates that have some.
+pub(crate) fn run(root: &Path, packages: &[Package], scope: Scope<'_>) -> Result<Tally> {
     let tree = Tree::load(root)?;
-    let wanted = |package: &&Package| chosen.is_empty() || chosen.contains(&package.name);
     let with_tests: Vec<&str> = packages
         .iter()
-        .filter(wanted)
+        .filter(|package| scope.includes(&package.name))
         .filter(|package| has_doc_tests(&tree, &package.folder(root)))
         .map(|package| package.name.as_str())
         .collect();

@@ -42,18 +42,27 @@ enum Outcome {
     Failed,
 }
 
-impl Options {
+/// The crates that were chosen; none means all.
+#[derive(Debug, Clone, Copy)]
+struct Scope<'a>(&'a [String]);
+
+impl Scope<'_> {
     /// `--package a --package b`, or what stands for all crates.
-    fn scope(&self, all: &str) -> Vec<String> {
-        if self.package.is_empty() {
+    fn arguments(self, all: &str) -> Vec<String> {
+        if self.0.is_empty() {
             return vec![all.to_owned()];
         }
-        self.package.iter().flat_map(|name| ["--package".to_owned(), name.clone()]).collect()
+        self.0.iter().flat_map(|name| ["--package".to_owned(), name.clone()]).collect()
+    }
+
+    fn includes(self, crate_name: &str) -> bool {
+        self.0.is_empty() || self.0.iter().any(|chosen| chosen == crate_name)
     }
 }
 
 /// Runs all phases; true when nothing failed.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
+    let scope = Scope(&options.package);
     let mut phases = Phases::default();
     if let Some(outcome) = options.demo {
         phases.add("demo", 0.0, Tally::check(outcome == Outcome::Passed));
@@ -63,15 +72,15 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
         available = tools::prepare(root, options.no_install)?;
         Ok(Tally::default())
     });
-    phases.run("format", || succeeds(cargo(root).arg("fmt").args(options.scope("--all")).arg("--check")));
+    phases.run("format", || succeeds(cargo(root).arg("fmt").args(scope.arguments("--all")).arg("--check")));
     phases.run("clippy", || {
         let mut clippy = cargo(root);
-        clippy.arg("clippy").args(options.scope("--workspace")).arg("--all-targets");
+        clippy.arg("clippy").args(scope.arguments("--workspace")).arg("--all-targets");
         succeeds(clippy.args(["--", "-D", "warnings"]))
     });
     phases.run("tidy", || Ok(Tally::check(tidy::run(root)?)));
-    phases.run("tests", || nextest::run(root, &options.scope("--workspace"), &available));
-    phases.run("doc tests", || doc_tests::run(root, &workspace::packages(root)?, &options.package));
+    phases.run("tests", || nextest::run(root, scope, &available));
+    phases.run("doc tests", || doc_tests::run(root, &workspace::packages(root)?, scope));
     Ok(phases.finish())
 }
 
@@ -167,13 +176,14 @@ mod tests {
 
     #[test]
     fn chosen_crates_replace_the_whole_workspace() {
-        let options = |package: &[&str]| Options {
-            package: package.iter().map(|&name| name.to_owned()).collect(),
-            no_install: false,
-            demo: None,
-        };
+        let chosen = ["vdisk".to_owned(), "cli".to_owned()];
 
-        assert_eq!(options(&[]).scope("--all"), ["--all"]);
-        assert_eq!(options(&["vdisk", "cli"]).scope("--all"), ["--package", "vdisk", "--package", "cli"]);
+        assert_eq!(Scope(&[]).arguments("--all"), ["--all"]);
+        assert_eq!(Scope(&chosen).arguments("--all"), ["--package", "vdisk", "--package", "cli"]);
+        assert!(
+            Scope(&[]).includes("xtask")
+                && Scope(&chosen).includes("cli")
+                && !Scope(&chosen).includes("xtask")
+        );
     }
 }

@@ -8,35 +8,39 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
+use super::Scope;
 use super::summary::{self, Tally};
 use super::tools::{Available, Tool};
 use crate::workspace::cargo;
 
 /// Runs the tests of `scope`, without the binaries whose tools are missing; those count as skipped.
-pub(crate) fn run(root: &Path, scope: &[String], available: &Available) -> Result<Tally> {
+pub(crate) fn run(root: &Path, scope: Scope<'_>, available: &Available) -> Result<Tally> {
     let path =
         env::join_paths(&available.search_path).unwrap_or_else(|_| env::var_os("PATH").unwrap_or_default());
     if !available.nextest {
         return run_libtest(root, scope, &path);
     }
     let mut command = cargo(root);
-    command.args(["nextest", "run"]).args(scope).env("PATH", &path);
+    command.args(["nextest", "run"]).args(scope.arguments("--workspace")).env("PATH", &path);
     command.args(["--no-fail-fast", "--no-tests", "pass", "--color", "never"]);
     command.args(["--status-level", "slow", "--final-status-level", "fail"]);
-    let without = filter(&available.missing);
+    let without = filter(&available.missing, scope);
     if let Some(binaries) = &without {
         command.args(["--filterset", &format!("not ({binaries})")]);
     }
     let tally = run_and_count(&mut command, Stream::Error, summary::of_nextest)?;
     let Some(binaries) = without else { return Ok(tally) };
     // nextest does not count the tests of a binary that it left out as a whole.
-    Ok(Tally { skipped: tally.skipped.max(count(root, scope, &path, &binaries)?), ..tally })
+    Ok(Tally { skipped: tally.skipped + count(root, scope, &path, &binaries)?, ..tally })
 }
 
-/// The filter expression for the binaries that need a missing tool.
-fn filter(missing: &[Tool]) -> Option<String> {
-    let mut binaries: Vec<&str> =
-        missing.iter().flat_map(|tool| &tool.binaries).map(String::as_str).collect();
+/// The filter expression for the binaries in scope that need a missing tool.
+///
+/// Binaries out of scope stay out of it: nextest refuses a name that it has not built.
+fn filter(missing: &[Tool], scope: Scope<'_>) -> Option<String> {
+    let in_scope = |binary: &&str| scope.includes(binary.split("::").next().unwrap_or_default());
+    let binaries = missing.iter().flat_map(|tool| &tool.binaries).map(String::as_str);
+    let mut binaries: Vec<&str> = binaries.filter(in_scope).collect();
     binaries.sort_unstable();
     binaries.dedup();
     let terms: Vec<String> = binaries.iter().map(|binary| format!("binary_id(={binary})")).collect();
@@ -44,17 +48,24 @@ fn filter(missing: &[Tool]) -> Option<String> {
 }
 
 /// How many tests the filter matches.
-fn count(root: &Path, scope: &[String], path: &OsString, filter: &str) -> Result<usize> {
+fn count(root: &Path, scope: Scope<'_>, path: &OsString, filter: &str) -> Result<usize> {
     let mut list = cargo(root);
-    list.args(["nextest", "list"]).args(scope).env("PATH", path).stderr(Stdio::inherit());
+    list.args(["nextest", "list"])
+        .args(scope.arguments("--workspace"))
+        .env("PATH", path)
+        .stderr(Stdio::inherit());
     list.args(["--filterset", filter, "--message-format", "oneline", "--color", "never"]);
     let output = list.output().with_context(|| format!("cannot run {list:?}"))?;
     Ok(output.stdout.split(|&b| b == b'\n').filter(|line| !line.is_empty()).count())
 }
 
-fn run_libtest(root: &Path, scope: &[String], path: &OsString) -> Result<Tally> {
+fn run_libtest(root: &Path, scope: Scope<'_>, path: &OsString) -> Result<Tally> {
     let mut command = cargo(root);
-    command.arg("test").args(scope).args(["--all-targets", "--no-fail-fast"]).env("PATH", path);
+    command
+        .arg("test")
+        .args(scope.arguments("--workspace"))
+        .args(["--all-targets", "--no-fail-fast"])
+        .env("PATH", path);
     run_and_count(&mut command, Stream::Output, summary::of_libtest)
 }
 
@@ -105,10 +116,12 @@ mod tests {
     #[test]
     fn exactly_the_binaries_of_missing_tools_are_left_out() {
         let tools = tools::parse("a x vdisk::qemu,cli::demo\nb y vdisk::qemu\nc z -\n").unwrap();
+        let (all, cli) = (Scope(&[]), ["cli".to_owned()]);
 
-        assert_eq!(filter(&tools).unwrap(), "binary_id(=cli::demo) | binary_id(=vdisk::qemu)");
-        assert_eq!(filter(&tools[2..]), None);
-        assert_eq!(filter(&[]), None);
+        assert_eq!(filter(&tools, all).unwrap(), "binary_id(=cli::demo) | binary_id(=vdisk::qemu)");
+        assert_eq!(filter(&tools, Scope(&cli)).unwrap(), "binary_id(=cli::demo)");
+        assert_eq!(filter(&tools[1..], Scope(&cli)), None);
+        assert_eq!(filter(&tools[2..], all), None);
     }
 
     #[test]
