@@ -1,10 +1,11 @@
 //! The project's own chores, run as `cargo xtask NAME`.
 //!
 //! `test` prepares the machine and runs every check and test; `tidy` checks the rules that no compiler
-//! knows. They are Rust and not shell so that each check has a test that makes it fail.
+//! knows; `bench` measures. They are Rust and not shell so that each check has a test that makes it fail.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command for people talks on its streams")]
 
+mod bench;
 mod finding;
 mod rust_text;
 mod test;
@@ -31,6 +32,8 @@ enum Chore {
     Test(test::Options),
     /// Layers, sizes, file headers, links, dependencies: the rules that no compiler checks
     Tidy,
+    /// Measurements that anybody can repeat; without a name they are listed
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -50,5 +53,6 @@ fn run(chore: Chore) -> Result<bool> {
     match chore {
         Chore::Test(options) => test::run(&root, &options),
         Chore::Tidy => tidy::run(&root),
+        Chore::Bench(options) => bench::run(&root, &options),
     }
 }

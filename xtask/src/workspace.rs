@@ -48,6 +48,7 @@ impl Package {
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
+    target_directory: PathBuf,
 }
 
 /// The root folder of the workspace that the current folder is in.
@@ -65,6 +66,15 @@ pub(crate) fn root() -> Result<PathBuf> {
 
 /// The crates of the workspace at `root`.
 pub(crate) fn packages(root: &Path) -> Result<Vec<Package>> {
+    Ok(metadata(root)?.packages)
+}
+
+/// The folder that cargo builds into.
+pub(crate) fn target_folder(root: &Path) -> Result<PathBuf> {
+    Ok(metadata(root)?.target_directory)
+}
+
+fn metadata(root: &Path) -> Result<Metadata> {
     let output = cargo(root)
         .args(["metadata", "--format-version", "1", "--no-deps"])
         .stderr(Stdio::inherit())
@@ -73,12 +83,11 @@ pub(crate) fn packages(root: &Path) -> Result<Vec<Package>> {
     if !output.status.success() {
         bail!("cargo metadata failed in {}", root.display());
     }
-    parse_packages(&output.stdout)
+    parse(&output.stdout)
 }
 
-fn parse_packages(json: &[u8]) -> Result<Vec<Package>> {
-    let metadata: Metadata = serde_json::from_slice(json).context("cargo metadata is not as expected")?;
-    Ok(metadata.packages)
+fn parse(json: &[u8]) -> Result<Metadata> {
+    serde_json::from_slice(json).context("cargo metadata is not as expected")
 }
 
 /// A cargo command in `root` that reads no input.
@@ -96,9 +105,9 @@ mod tests {
     #[test]
     fn packages_and_the_kinds_of_their_dependencies_are_read() {
         let json = br#"{"packages":[{"name":"vdisk","manifest_path":"/r/crates/vdisk/Cargo.toml","extra":1,
-            "dependencies":[{"name":"uuid","kind":null},{"name":"proptest","kind":"dev"}]}]}"#;
+            "dependencies":[{"name":"uuid","kind":null},{"name":"proptest","kind":"dev"}]}],"target_directory":"/r/target"}"#;
 
-        let packages = parse_packages(json).unwrap();
+        let packages = parse(json).unwrap().packages;
 
         assert_eq!(packages[0].folder(Path::new("/r")), "crates/vdisk");
         assert!(!packages[0].dependencies[0].is_dev());
@@ -107,6 +116,6 @@ mod tests {
 
     #[test]
     fn metadata_of_another_shape_is_an_error() {
-        assert!(parse_packages(b"{}").is_err());
+        assert!(parse(b"{}").is_err());
     }
 }
