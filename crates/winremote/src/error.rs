@@ -134,6 +134,14 @@ pub enum Error {
         /// Host and port.
         host: String,
     },
+    /// The sign-in cannot be sent.
+    #[error("the sign-in of {user} cannot be used: {reason}")]
+    Credentials {
+        /// The user.
+        user: String,
+        /// Why not.
+        reason: String,
+    },
     /// The endpoint's address cannot be used.
     #[error("the address {url} cannot be used: {reason}")]
     Endpoint {
@@ -204,6 +212,7 @@ impl Error {
             Self::ObjectPath { .. } => "WR-014",
             Self::EmbeddedInstance { .. } => "WR-015",
             Self::Wql { .. } => "WR-016",
+            Self::Credentials { .. } => "WR-017",
         }
     }
 
@@ -238,6 +247,7 @@ impl Error {
             Self::UnsafeSignIn { .. } => {
                 "use an https address, or allow Basic over plain HTTP for this host if the network is trusted".to_owned()
             }
+            Self::Credentials { .. } => "use another account for this host".to_owned(),
             Self::Endpoint { .. } => "give an address like http://host:5985/wsman".to_owned(),
             Self::Property { .. } | Self::EmbeddedInstance { .. } => {
                 "report this with the Windows version of the host".to_owned()

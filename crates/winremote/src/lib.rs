@@ -15,6 +15,7 @@
 pub mod cim;
 pub mod connector;
 pub mod error;
+mod http;
 pub mod wsman;
 mod xml;
 

@@ -75,24 +75,13 @@ fn encode_value(writer: &mut Writer, value: &Value) {
 
 /// The text of a scalar inside CIM-XML; none for null.
 fn value_text(value: &Value) -> Option<String> {
-    Some(match value {
-        Value::Null | Value::Array(_) => return None,
-        Value::Bool(truth) => if *truth { "TRUE" } else { "FALSE" }.to_owned(),
-        Value::U8(number) => number.to_string(),
-        Value::U16(number) => number.to_string(),
-        Value::U32(number) => number.to_string(),
-        Value::U64(number) => number.to_string(),
-        Value::I8(number) => number.to_string(),
-        Value::I16(number) => number.to_string(),
-        Value::I32(number) => number.to_string(),
-        Value::I64(number) => number.to_string(),
-        Value::Real(number) => number.to_string(),
-        Value::Text(text) => text.clone(),
-        Value::DateTime(moment) => moment.to_cim(),
-        Value::Interval(interval) => interval.to_cim(),
-        Value::Reference(reference) => reference.to_object_path(),
-        Value::Embedded(instance) => encode(instance),
-    })
+    match value {
+        Value::Bool(truth) => Some(if *truth { "TRUE" } else { "FALSE" }.to_owned()),
+        Value::DateTime(moment) => Some(moment.to_cim()),
+        Value::Interval(interval) => Some(interval.to_cim()),
+        Value::Reference(reference) => Some(reference.to_object_path()),
+        other => other.plain_text(),
+    }
 }
 
 /// The CIM type; null has none of its own and goes as string, which hosts take for every type.

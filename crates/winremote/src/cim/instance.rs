@@ -45,6 +45,17 @@ impl Instance {
         }
     }
 
+    /// Adds one more value of a property: the second and later ones make it an array, as on the wire.
+    pub(crate) fn push(&mut self, name: &str, value: Value) {
+        match self.position(name) {
+            Err(at) => self.properties.insert(at, (name.to_owned(), value)),
+            Ok(at) => match &mut self.properties[at].1 {
+                Value::Array(values) => values.push(value),
+                first => *first = Value::Array(vec![std::mem::replace(first, Value::Null), value]),
+            },
+        }
+    }
+
     /// Takes a property out.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
         self.position(name).ok().map(|at| self.properties.remove(at).1)

@@ -1,6 +1,6 @@
 //! One CIM value, typed when we made it and plain text when the wire gave it.
 
-use super::{DateTime, Instance, Interval, Reference};
+use super::{DateTime, Instance, Interval, Reference, embedded};
 
 /// A value of a property or of a method parameter.
 ///
@@ -54,6 +54,26 @@ impl Value {
         match self {
             Self::Text(text) => Some(text),
             _ => None,
+        }
+    }
+
+    /// The text of a scalar that reads the same in every form on the wire: numbers, booleans in lower case, text,
+    /// and embedded instances as CIM-XML. None for null, arrays and what each form writes in its own way.
+    pub(crate) fn plain_text(&self) -> Option<String> {
+        match self {
+            Self::Bool(truth) => Some(truth.to_string()),
+            Self::U8(number) => Some(number.to_string()),
+            Self::U16(number) => Some(number.to_string()),
+            Self::U32(number) => Some(number.to_string()),
+            Self::U64(number) => Some(number.to_string()),
+            Self::I8(number) => Some(number.to_string()),
+            Self::I16(number) => Some(number.to_string()),
+            Self::I32(number) => Some(number.to_string()),
+            Self::I64(number) => Some(number.to_string()),
+            Self::Real(number) => Some(number.to_string()),
+            Self::Text(text) => Some(text.clone()),
+            Self::Embedded(instance) => Some(embedded::encode(instance)),
+            Self::Null | Self::DateTime(_) | Self::Interval(_) | Self::Reference(_) | Self::Array(_) => None,
         }
     }
 

@@ -1,8 +1,15 @@
 //! WS-Management: what client and server half have in common, and the two halves.
 
 pub mod client;
+mod endpoint;
+mod enumerate;
+mod envelope;
 mod fault;
+mod identify;
+mod invoke;
+mod names;
 pub mod server;
+mod values;
 pub mod wql;
 
 use crate::cim::{Instance, Value};

@@ -23,6 +23,12 @@ pub(crate) struct Element {
 }
 
 impl Element {
+    /// An element without namespace and content, in place of one that is missing.
+    pub(crate) fn empty(name: &str) -> Self {
+        let (attributes, children, text) = (Vec::new(), Vec::new(), String::new());
+        Self { namespace: Arc::from(""), name: name.to_owned(), attributes, children, text }
+    }
+
     /// True for this name in this namespace.
     pub(crate) fn is(&self, namespace: &str, name: &str) -> bool {
         self.name == name && &*self.namespace == namespace

@@ -1,83 +1,76 @@
 //! The client: typed operations against one host.
+//!
+//! ```no_run
+//! # async fn example() -> winremote::Result<()> {
+//! use winremote::wsman::client::{Client, ClientOptions, Credentials};
+//!
+//! let options = ClientOptions::new("http://127.0.0.1:5985/wsman", Credentials::basic("admin", "secret"));
+//! let client = Client::over_tcp(options)?;
+//! let systems = client.query("root/cimv2", "select * from Win32_ComputerSystem").await?;
+//! println!("{}", systems[0].get_str("Name")?);
+//! # Ok(())
+//! # }
+//! ```
 
+mod exchange;
+mod operations;
 mod options;
 
+use std::fmt;
 use std::sync::Arc;
 
-pub use options::{ClientOptions, Credentials, Password};
+use uuid::Uuid;
 
-use super::{Argument, Identity, Output};
-use crate::cim::{Instance, Reference};
-use crate::connector::Connector;
+use crate::connector::{Connector, Privacy, TcpConnector};
 use crate::error::{Error, Result};
+use crate::http::{Endpoint, Pool};
+
+pub use options::{ClientOptions, Credentials, Password};
 
 /// A client of one host. Clones share its connections.
 #[derive(Clone)]
 pub struct Client {
-    connector: Arc<dyn Connector>,
-    options: Arc<ClientOptions>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pool: Pool,
+    options: ClientOptions,
+    session_id: String,
 }
 
 impl Client {
-    /// A client over streams of the connector. Nothing is sent yet.
+    /// A client over streams of the connector. Nothing is sent yet. Refuses to let a password be read on the way.
     pub fn new(connector: Arc<dyn Connector>, options: ClientOptions) -> Result<Self> {
-        let _ = connector.privacy();
-        Ok(Self { connector, options: Arc::new(options) })
+        let endpoint = Endpoint::parse(&options.url)?;
+        let privacy = connector.privacy();
+        let fail = |reason: &str| Error::Endpoint { url: endpoint.url.clone(), reason: reason.to_owned() };
+        if endpoint.https && privacy != Privacy::Encrypted {
+            return Err(fail("https needs an encrypted connection, which is not available here"));
+        }
+        options.credentials.check()?;
+        if privacy == Privacy::Open && !options.allow_basic_over_http {
+            return Err(Error::UnsafeSignIn { host: endpoint.authority });
+        }
+        let pool = Pool::new(connector, endpoint, options.credentials.clone(), options.connections_max);
+        let session_id = format!("uuid:{}", Uuid::new_v4());
+        Ok(Self { inner: Arc::new(Inner { pool, options, session_id }) })
     }
 
-    /// A client over TCP to the host and port of the address (`http://hv1:5985/wsman`).
+    /// A client over TCP to host and port of the address.
     pub fn over_tcp(options: ClientOptions) -> Result<Self> {
-        Err(unfinished(&options))
+        let endpoint = Endpoint::parse(&options.url)?;
+        Self::new(Arc::new(TcpConnector::new(endpoint.host, endpoint.port)), options)
     }
 
-    /// What the host says of itself, signed in.
-    pub async fn identify(&self) -> Result<Identity> {
-        let _ = &self.connector;
-        Err(unfinished(&self.options))
-    }
-
-    /// What the host says of itself to anyone; tells "nobody there" from "wrong password".
-    pub async fn identify_unauthenticated(&self) -> Result<Identity> {
-        Err(unfinished(&self.options))
-    }
-
-    /// One object.
-    pub async fn get(&self, _target: &Reference) -> Result<Instance> {
-        Err(unfinished(&self.options))
-    }
-
-    /// All instances that a WQL query names. An empty namespace means the default one.
-    pub async fn query(&self, _namespace: &str, _wql: &str) -> Result<Vec<Instance>> {
-        Err(unfinished(&self.options))
-    }
-
-    /// All instances of one class, without a query.
-    pub async fn enumerate(&self, _namespace: &str, _class: &str) -> Result<Vec<Instance>> {
-        Err(unfinished(&self.options))
-    }
-
-    /// Objects associated with the source, by `associators of {…}`. Empty class names do not narrow.
-    pub async fn associators(
-        &self,
-        _source: &Reference,
-        _assoc_class: &str,
-        _result_class: &str,
-    ) -> Result<Vec<Instance>> {
-        Err(unfinished(&self.options))
-    }
-
-    /// Calls a method. An error whose [`Error::may_have_run`] is true must not lead to the same call again before its
-    /// effect was looked for.
-    pub async fn invoke<N: Into<String>>(
-        &self,
-        _target: &Reference,
-        _method: &str,
-        _arguments: impl IntoIterator<Item = (N, Argument)>,
-    ) -> Result<Output> {
-        Err(unfinished(&self.options))
+    /// Host and port, as error texts name it.
+    pub fn address(&self) -> &str {
+        &self.inner.pool.endpoint().authority
     }
 }
 
-fn unfinished(options: &ClientOptions) -> Error {
-    Error::Endpoint { url: options.url.clone(), reason: "not there yet".to_owned() }
+impl fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Client").field("options", &self.inner.options).finish_non_exhaustive()
+    }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::error::{Error, Result};
+
 /// Settings of one client.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
@@ -59,6 +61,21 @@ impl Credentials {
     /// Basic sign-in.
     pub fn basic(user: impl Into<String>, password: impl Into<Password>) -> Self {
         Self::Basic { user: user.into(), password: password.into() }
+    }
+
+    /// Basic sign-in separates user and password by the first colon (RFC 7617).
+    pub(crate) fn check(&self) -> Result<()> {
+        let Self::Basic { user, password } = self;
+        let fail = |reason: &str| Err(Error::Credentials { user: user.clone(), reason: reason.to_owned() });
+        if user.is_empty() {
+            fail("it has no user name")
+        } else if user.contains(':') {
+            fail("its user name contains a colon")
+        } else if user.chars().chain(password.reveal().chars()).any(char::is_control) {
+            fail("it contains control characters")
+        } else {
+            Ok(())
+        }
     }
 
     /// The user's name, for error texts.

@@ -25,6 +25,10 @@ pub mod code {
     pub const RESOURCE_NOT_FOUND: u32 = 2150858752;
     /// The class has no such method.
     pub const INVALID_ACTION_URI: u32 = 2150858753;
+    /// OperationTimeout is no length of time, or not one that is kept.
+    pub const UNSUPPORTED_TIMEOUT: u32 = 2150858764;
+    /// The envelope is of another SOAP version.
+    pub const SOAP_VERSION_MISMATCH: u32 = 2150858765;
     /// A header's content is wrong.
     pub const INVALID_MESSAGE_HEADER: u32 = 2150858767;
     /// An unknown header insists on being understood.
@@ -35,6 +39,8 @@ pub mod code {
     pub const DESTINATION_UNREACHABLE: u32 = 2150858770;
     /// The action is none of the known ones.
     pub const ACTION_NOT_SUPPORTED: u32 = 2150858771;
+    /// The filter's dialect is not known.
+    pub const FILTER_DIALECT: u32 = 2150858777;
     /// The filter cannot be read.
     pub const CANNOT_PROCESS_FILTER: u32 = 2150858778;
     /// The enumeration context is unknown, used up or expired.
@@ -130,6 +136,20 @@ static ENTRIES: &[Entry] = &[
         "The resource URI does not support the requested operation.",
     ),
     entry(
+        code::UNSUPPORTED_TIMEOUT,
+        "unsupported time-out",
+        "Sender",
+        "InvalidTimeout",
+        "The WS-Management service cannot process the request because the OperationTimeout is not valid.",
+    ),
+    entry(
+        code::SOAP_VERSION_MISMATCH,
+        "SOAP version mismatch",
+        "VersionMismatch",
+        "",
+        "The WS-Management service does not support the SOAP version specified in the request.",
+    ),
+    entry(
         code::INVALID_MESSAGE_HEADER,
         "invalid message header",
         "Sender",
@@ -163,6 +183,13 @@ static ENTRIES: &[Entry] = &[
         "Sender",
         "ActionNotSupported",
         "The action is not supported by the service.",
+    ),
+    entry(
+        code::FILTER_DIALECT,
+        "filter dialect not supported",
+        "Sender",
+        "FilterDialectRequestedUnavailable",
+        "The WS-Management service does not support the filter dialect in the request.",
     ),
     entry(
         code::CANNOT_PROCESS_FILTER,

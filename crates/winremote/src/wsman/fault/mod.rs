@@ -5,6 +5,7 @@
 //! Shape: MS-WSMV 2.2.4.42 and section 3.7 of the field notes.
 
 mod catalogue;
+mod wire;
 
 use std::fmt;
 
@@ -27,7 +28,7 @@ pub struct Fault {
     /// The machine that speaks, when told.
     pub machine: String,
     /// What the WMI provider itself said, when told.
-    pub provider: Option<ProviderFault>,
+    pub provider: Option<Box<ProviderFault>>,
 }
 
 /// The part of a fault that comes from a provider behind WinRM.
@@ -64,7 +65,7 @@ impl Fault {
             path: r"%systemroot%\system32\WsmWmiPl.dll".to_owned(),
             text: text.into(),
         };
-        Self { provider: Some(provider), ..Self::new(code) }
+        Self { provider: Some(Box::new(provider)), ..Self::new(code) }
     }
 
     /// The same fault with another sentence for people.

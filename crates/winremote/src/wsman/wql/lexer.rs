@@ -110,7 +110,7 @@ fn braced(letters: &[char], at: usize) -> Result<(Token, usize), Problem> {
 fn number(letters: &[char], at: usize) -> Result<(Token, usize), Problem> {
     let hexadecimal = letters[at] == '0' && matches!(letters.get(at + 1), Some('x' | 'X'));
     let start = if hexadecimal { at + 2 } else { at + 1 };
-    let end = run(letters, start.min(letters.len()), |letter| letter.is_alphanumeric());
+    let end = run(letters, start.min(letters.len()), char::is_alphanumeric);
     let text: String = letters[if hexadecimal { start } else { at }..end].iter().collect();
     let value = if hexadecimal { i128::from_str_radix(&text, 16) } else { text.parse() };
     value.map(|value| (Token::Number(value), end)).map_err(|_| (at + 1, "this is not a whole number"))
