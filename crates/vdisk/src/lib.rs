@@ -35,5 +35,5 @@ pub use id::DiskId;
 pub use range::{ByteRange, ChangedRanges};
 pub use vhdx::{
     BlockOutcome, CreateKind, CreateOptions, DiskKind, MergeReport, ParentLocator, UnknownPart, WritableDisk,
-    block_outcome, merge_into_parent,
+    block_outcome, merge_into_parent, relink_to_parent,
 };

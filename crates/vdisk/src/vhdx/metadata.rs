@@ -179,7 +179,8 @@ impl Items<'_> {
     }
 }
 
-fn read_table(file: &dyn FileIo, region: ByteRange) -> Result<Vec<MetadataEntry>> {
+/// The entries of the metadata table, checked against each other and the region.
+pub(super) fn read_table(file: &dyn FileIo, region: ByteRange) -> Result<Vec<MetadataEntry>> {
     let mut table = vec![0; TABLE_BYTES];
     file.read_at(region.start, &mut table)
         .map_err(|error| Error::io(file.name(), "read the metadata of", error))?;

@@ -6,6 +6,7 @@
 //! bat       block allocation table           bitmap   sector bitmaps of differencing files
 //! image     one file opened: all of the above checked    presence  what one file says of a range
 //! create    new files    write  allocation and writing   flush  durable order   merge  child into parent
+//! relink    a child onto another parent file
 //! ```
 
 mod bat;
@@ -21,6 +22,8 @@ mod metadata;
 mod placement;
 mod presence;
 mod region;
+mod relink;
+mod space;
 mod write;
 
 pub use bat::{BlockOutcome, block_outcome};
@@ -28,6 +31,7 @@ pub use create::{CreateKind, CreateOptions};
 pub use image::{DiskKind, UnknownPart};
 pub use locator::ParentLocator;
 pub use merge::{MergeReport, merge_into_parent};
+pub use relink::relink_to_parent;
 pub use write::WritableDisk;
 
 pub(crate) use image::Image;

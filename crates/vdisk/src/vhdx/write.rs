@@ -14,13 +14,13 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::bat::{BlockOutcome, bitmap_offset, entry, state};
+use super::bat::{BlockOutcome, entry, state};
 use super::create::{Blueprint, CreateOptions, DIFFERENCING_BLOCK_BYTES};
-use super::format::BITMAP_BLOCK_BYTES;
 use super::header::NewGuids;
 use super::image::Image;
 use super::locator::ParentLocator;
 use super::metadata::Geometry;
+use super::space::ZEROS;
 use crate::chain::{Chain, Layer};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
@@ -28,8 +28,6 @@ use crate::file_io::FileIo;
 use crate::number::{MIB, align_up, index};
 use crate::range::ByteRange;
 
-/// Zeros written at a time where a range must be cleared in the file.
-const ZEROS: &[u8] = &[0; 1 << 20];
 /// Blocks that one step of a long write or clearing plans at once, which bounds its memory.
 const BLOCKS_PER_STEP: u64 = 1024;
 
@@ -40,7 +38,8 @@ pub struct WritableDisk {
     pub(super) image: Arc<Image>,
     pub(super) changes: Changes,
     session: Session,
-    next_free: u64,
+    /// Where the next new space begins.
+    pub(super) next_free: u64,
 }
 
 /// What the file does not hold durably yet.
@@ -316,64 +315,6 @@ impl WritableDisk {
             bits.bits.start += count;
         }
         Ok(true)
-    }
-
-    /// Gives the block's chunk a sector bitmap, and clears the bits that the block may have there.
-    fn prepare_bitmap(&mut self, block: u64) -> Result<()> {
-        let geometry = self.image.geometry;
-        let bitmap_entry = geometry.bitmap_entry(block / geometry.chunk_ratio());
-        if bitmap_offset(self.image.bat.get(bitmap_entry)).is_none() {
-            let offset = self.take_space(BITMAP_BLOCK_BYTES);
-            self.grow_file()?;
-            self.set_entry(bitmap_entry, entry(state::FULLY_PRESENT, offset));
-        }
-        let bits = self.image.bits(block, geometry.block_range(block))?;
-        self.image.bitmaps.set(&*self.image.file, bits, false)
-    }
-
-    /// Space for a block that reads as zeros, unless all of it is about to be written.
-    fn allocate_block(&mut self, written_whole: bool) -> Result<u64> {
-        let block_bytes = self.image.geometry.block();
-        let Some(offset) = self.changes.reusable.pop() else {
-            return Ok(self.take_space(block_bytes));
-        };
-        if !written_whole {
-            self.clear_file(offset, block_bytes)?;
-        }
-        Ok(offset)
-    }
-
-    fn take_space(&mut self, bytes: u64) -> u64 {
-        let offset = self.next_free;
-        self.next_free += bytes;
-        offset
-    }
-
-    /// Makes the file long enough for the space taken; the new part reads as zeros.
-    fn grow_file(&mut self) -> Result<()> {
-        if self.next_free > self.image.length() {
-            let file = &self.image.file;
-            file.set_len(self.next_free).map_err(|error| Error::io(file.name(), "enlarge", error))?;
-            self.image.set_length(self.next_free);
-            self.changes.payload = true;
-        }
-        Ok(())
-    }
-
-    fn write_file(&mut self, offset: u64, data: &[u8]) -> Result<()> {
-        self.changes.payload = true;
-        let file = &self.image.file;
-        file.write_at(offset, data).map_err(|error| Error::io(file.name(), "write", error))
-    }
-
-    fn clear_file(&mut self, offset: u64, length: u64) -> Result<()> {
-        let mut done = 0;
-        while done < length {
-            let part = (length - done).min(ZEROS.len() as u64);
-            self.write_file(offset + done, &ZEROS[..index(part)])?;
-            done += part;
-        }
-        Ok(())
     }
 
     /// Renews the file's write GUIDs before its first change since it was opened.
