@@ -4,6 +4,21 @@
 //! localized texts, so the number is looked for by its shape and the text is kept for people.
 
 use std::fmt;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use winremote::cim::{Instance, Reference};
+
+use crate::call::bad_answer;
+use crate::error::{Attempt, Error, Result};
+use crate::host::Host;
+
+/// First pause between two looks at something the host is working on. Short, because checkpoints of idle VMs take
+/// tens of milliseconds and the fixed cost of a small backup is made of such waits.
+const PAUSE_FIRST: Duration = Duration::from_millis(20);
+
+/// Longest pause; finished jobs are kept for five minutes, so none is missed.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Longest error text kept of one job; enough for a dozen of Hyper-V's sentences.
 const FAILURE_TEXT_CHARS_MAX: usize = 2_000;
@@ -68,6 +83,90 @@ impl fmt::Display for JobFailure {
             (Some(hresult), false) => write!(f, " and HRESULT 0x{hresult:08X}; it says: {}", self.text),
             (None, false) => write!(f, "; it says: {}", self.text),
         }
+    }
+}
+
+/// How a job ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JobEnd {
+    /// Completed, perhaps with warnings.
+    Completed,
+    /// No longer there; the world tells whether it was done.
+    Vanished,
+}
+
+impl Host {
+    /// Waits for a job's end. A failed one becomes an error with everything the host says about it.
+    pub(crate) async fn await_job(&self, at: &Attempt, job: &Reference, within: Duration) -> Result<JobEnd> {
+        let mut watch = Watch::new(within);
+        loop {
+            let Some(seen) = self.get(at, job).await? else {
+                return Ok(JobEnd::Vanished);
+            };
+            match seen.get_u16("JobState").map_err(|error| bad_answer(at, &error))? {
+                7 => return Ok(JobEnd::Completed),
+                32768 => {
+                    let text = texts(&seen).join(" ");
+                    tracing::warn!(host = self.name(), deed = %at.deed, %text, "completed with warnings");
+                    return Ok(JobEnd::Completed);
+                }
+                8..=10 => return Err(self.job_failed(at, job, &seen).await),
+                _ if watch.pause().await => {}
+                _ => return Err(Error::JobUnfinished { at: Box::new(at.clone()), waited: watch.waited() }),
+            }
+        }
+    }
+
+    /// Asks the job for its errors; when that fails too, what the job itself says must do.
+    async fn job_failed(&self, at: &Attempt, job: &Reference, seen: &Instance) -> Error {
+        let errors = match self.ask(job, "GetErrorEx", &[]).await {
+            Ok(output) => output.values.get_array::<Instance>("Errors").unwrap_or_default(),
+            Err(_) => Vec::new(),
+        };
+        let messages = errors.iter().filter_map(|error| error.get_str("Message").ok().map(str::to_owned));
+        let (state, code) = (seen.get_u16("JobState"), seen.get_u32("ErrorCode"));
+        let failure = JobFailure::new(
+            state.unwrap_or(0),
+            code.unwrap_or(0),
+            messages.chain(texts(seen)).collect::<Vec<_>>(),
+        );
+        Error::JobFailed { at: Box::new(at.clone()), failure: Box::new(failure) }
+    }
+}
+
+/// What a job itself says about its end.
+fn texts(job: &Instance) -> Vec<String> {
+    ["ErrorDescription", "ErrorSummaryDescription"]
+        .into_iter()
+        .filter_map(|name| job.get_str(name).ok().map(str::to_owned))
+        .collect()
+}
+
+/// Looks at something again and again, with growing pauses, until a deadline.
+pub(crate) struct Watch {
+    started: Instant,
+    within: Duration,
+    next: Duration,
+}
+
+impl Watch {
+    pub(crate) fn new(within: Duration) -> Self {
+        Self { started: Instant::now(), within, next: PAUSE_FIRST }
+    }
+
+    /// Sleeps a little longer than last time; `false`, without sleeping, when the time is up.
+    pub(crate) async fn pause(&mut self) -> bool {
+        let left = self.within.saturating_sub(self.waited());
+        if left.is_zero() {
+            return false;
+        }
+        sleep(self.next.min(left)).await;
+        self.next = (self.next * 3 / 2).min(PAUSE_MAX);
+        true
+    }
+
+    pub(crate) fn waited(&self) -> Duration {
+        self.started.elapsed()
     }
 }
 

@@ -113,11 +113,6 @@ impl HostPath {
         }
         Self::parse(&Self { root: self.root.clone(), parts }.to_string())
     }
-
-    /// Equal as Windows compares paths.
-    pub(crate) fn same_as(&self, other: &Self) -> bool {
-        self.parts.len() == other.parts.len() && self.below(other).is_some()
-    }
 }
 
 impl std::fmt::Display for HostPath {

@@ -5,9 +5,14 @@
 //! WS-Management sends no types; types are added when a VM is made (`define_vm`).
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use winremote::cim::{Instance, Value, embedded};
 
-use crate::error::{Error, Result};
+use crate::call::bad_answer;
+use crate::error::{Attempt, Error, Result};
+use crate::host::Host;
 use crate::id::{CheckpointId, VmId};
+use crate::wmi;
 
 /// Version of the JSON layout. Readers accept this and older ones.
 pub(crate) const DEFINITION_FORMAT: u32 = 1;
@@ -118,6 +123,81 @@ impl SettingValue {
             Self::Text(text) => Some(text),
             Self::List(values) => values.first()?.text(),
             Self::Null | Self::Moment { .. } | Self::Interval { .. } => None,
+        }
+    }
+}
+
+impl Host {
+    /// The settings of a VM that are in force.
+    pub async fn vm_definition(&self, vm: &VmId) -> Result<VmDefinition> {
+        let at = self.at(format!("reading the settings of VM {vm}"));
+        let found = self.definition(&at, vm.guid(), DefinitionSource::Active).await?;
+        found.ok_or_else(|| Error::VmNotFound { host: self.name().to_owned(), vm: *vm })
+    }
+
+    /// The settings that a checkpoint froze: those that belong to its disks.
+    pub async fn checkpoint_definition(&self, checkpoint: &CheckpointId) -> Result<VmDefinition> {
+        let at = self.at(format!("reading the settings in checkpoint {checkpoint}"));
+        let source = DefinitionSource::Checkpoint(*checkpoint);
+        let found = self.definition(&at, checkpoint.guid(), source).await?;
+        found.ok_or_else(|| Error::CheckpointNotFound {
+            host: self.name().to_owned(),
+            checkpoint: *checkpoint,
+        })
+    }
+
+    async fn definition(
+        &self,
+        at: &Attempt,
+        owner: Uuid,
+        source: DefinitionSource,
+    ) -> Result<Option<VmDefinition>> {
+        let target = wmi::settings_reference(owner);
+        let Some(system) = self.get(at, &target).await? else { return Ok(None) };
+        let bad = |error: &dyn std::error::Error| bad_answer(at, &error.to_string());
+        let vm = system.get_str("VirtualSystemIdentifier").map_err(|error| bad(&error))?;
+        let vm: VmId = vm.parse().map_err(|error| bad(&error))?;
+        let mut parts = self.associators(at, &target, wmi::SETTING_COMPONENT, "").await?;
+        parts.sort_by(|a, b| part_order(a).cmp(&part_order(b)));
+        let name = system.get_str("ElementName").unwrap_or_default().to_owned();
+        let settings = std::iter::once(&system).chain(&parts).map(Setting::of).collect();
+        let host = self.computer_name().to_owned();
+        Ok(Some(VmDefinition { format: DEFINITION_FORMAT, host, vm, name, source, settings }))
+    }
+}
+
+/// Two readings of the same settings give the same order.
+fn part_order(part: &Instance) -> (&str, &str) {
+    (&part.class, part.get_str("InstanceID").unwrap_or_default())
+}
+
+impl Setting {
+    fn of(instance: &Instance) -> Self {
+        let properties = instance.iter().map(|(name, value)| (name.to_owned(), SettingValue::of(value)));
+        Self { class: instance.class.clone(), properties: properties.collect() }
+    }
+}
+
+impl SettingValue {
+    fn of(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Text(text) => Self::Text(text.clone()),
+            Value::Bool(truth) => Self::Text(truth.to_string()),
+            Value::U8(number) => Self::Text(number.to_string()),
+            Value::U16(number) => Self::Text(number.to_string()),
+            Value::U32(number) => Self::Text(number.to_string()),
+            Value::U64(number) => Self::Text(number.to_string()),
+            Value::I8(number) => Self::Text(number.to_string()),
+            Value::I16(number) => Self::Text(number.to_string()),
+            Value::I32(number) => Self::Text(number.to_string()),
+            Value::I64(number) => Self::Text(number.to_string()),
+            Value::Real(number) => Self::Text(number.to_string()),
+            Value::DateTime(moment) => Self::Moment { datetime: moment.to_iso() },
+            Value::Interval(length) => Self::Interval { interval: length.to_iso() },
+            Value::Reference(reference) => Self::Text(reference.to_object_path()),
+            Value::Embedded(instance) => Self::Text(embedded::encode(instance)),
+            Value::Array(values) => Self::List(values.iter().map(Self::of).collect()),
         }
     }
 }

@@ -42,3 +42,9 @@ pub struct Gap {
     /// Why.
     pub why: String,
 }
+
+impl Gap {
+    pub(crate) fn new(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { what: what.into(), why: why.into() }
+    }
+}

@@ -3,11 +3,15 @@
 //! One enum, because the caller decides by kind (`retry`, `code`) and reports by text. Codes are stable; texts
 //! are pinned by a test. Windows' own texts are localized, so they are quoted for people and never decided upon.
 
+mod advice;
+
 use std::fmt;
 use std::time::Duration;
 
 use crate::id::{CheckpointId, VmId};
 use crate::job::JobFailure;
+
+pub(crate) use advice::return_code_name;
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -48,6 +52,88 @@ impl fmt::Display for Attempt {
 /// Everything that can go wrong between us and a Hyper-V host.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Nothing answers, or not in time.
+    #[error("host {host} does not answer at {endpoint}: {}", told(cause.as_ref()))]
+    HostUnreachable {
+        /// The host.
+        host: String,
+        /// Its address.
+        endpoint: String,
+        /// What the network says.
+        cause: Box<winremote::Error>,
+    },
+    /// The account or its password is not accepted.
+    #[error("host {host} does not accept the sign-in of {user}: {}", told(cause.as_ref()))]
+    SignInRefused {
+        /// The host.
+        host: String,
+        /// The account.
+        user: String,
+        /// The refusal.
+        cause: Box<winremote::Error>,
+    },
+    /// Something answers, but not Windows Remote Management.
+    #[error("what answers for host {host} at {endpoint} is not Windows Remote Management: {}", told(cause.as_ref()))]
+    NotWinRm {
+        /// The host.
+        host: String,
+        /// Its address.
+        endpoint: String,
+        /// What it answered.
+        cause: Box<winremote::Error>,
+    },
+    /// Signed in, but without the right to use WMI.
+    #[error("host {host} denies {user} access to its Hyper-V objects: {}", told(cause.as_ref()))]
+    AccessDenied {
+        /// The host.
+        host: String,
+        /// The account.
+        user: String,
+        /// The refusal.
+        cause: Box<winremote::Error>,
+    },
+    /// The host has no Hyper-V.
+    #[error("host {host} has no Hyper-V: {}", told(cause.as_ref()))]
+    NoHyperV {
+        /// The host.
+        host: String,
+        /// What it answered.
+        cause: Box<winremote::Error>,
+    },
+    /// Hyper-V shows this account nothing.
+    #[error("Hyper-V on host {host} shows nothing to {user}")]
+    HyperVHidden {
+        /// The host.
+        host: String,
+        /// The account.
+        user: String,
+    },
+    /// The address cannot be used as given.
+    #[error("the address {endpoint} of host {host} cannot be used: {}", told(cause.as_ref()))]
+    EndpointRefused {
+        /// The host.
+        host: String,
+        /// The address.
+        endpoint: String,
+        /// Why.
+        cause: Box<winremote::Error>,
+    },
+    /// The call did not come through.
+    #[error("{at}: {}", told(cause.as_ref()))]
+    Call {
+        /// What was being tried.
+        at: Box<Attempt>,
+        /// Why.
+        cause: Box<winremote::Error>,
+    },
+    /// No answer came to a call that changes something, and its effect was not found.
+    #[error("{at}: its effect was not found, but it may still happen: {}", told(cause.as_ref()))]
+    MayHaveRun {
+        /// What was being tried.
+        at: Box<Attempt>,
+        /// What happened to the answer.
+        cause: Box<winremote::Error>,
+    },
     /// The host answered with a failure code.
     #[error("{at}: {method} was refused with code {code} ({})", return_code_name(*code))]
     Refused {
@@ -116,8 +202,18 @@ pub enum Error {
         /// The id looked for.
         checkpoint: CheckpointId,
     },
+    /// The checkpoint is one that we never touch.
+    #[error("checkpoint {name} ({checkpoint}) on host {host} was not made for a backup, so it is left alone")]
+    NotARecoveryCheckpoint {
+        /// The host.
+        host: String,
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// Its label.
+        name: String,
+    },
     /// The RCT id no longer marks a moment on this disk.
-    #[error("{at}: change tracking of this disk does not reach back to {rct_id} ({why})")]
+    #[error("{at}: the host has no changes since {rct_id}: {why}")]
     ChangeTrackingLost {
         /// What was being tried.
         at: Box<Attempt>,
@@ -150,6 +246,16 @@ pub enum Error {
         /// Why.
         why: &'static str,
     },
+    /// A disk's file, or one of its parents, cannot be opened.
+    #[error("disk '{path}' of host {host} cannot be opened: {}", told(cause.as_ref()))]
+    DiskFile {
+        /// The host.
+        host: String,
+        /// The host path of the disk that was asked for.
+        path: String,
+        /// Why.
+        cause: Box<vdisk::Error>,
+    },
     /// A VM definition cannot be read.
     #[error("the VM definition cannot be read: {why}")]
     DefinitionUnreadable {
@@ -170,6 +276,15 @@ impl Error {
     /// The stable code, for searching and for scripts.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::HostUnreachable { .. } => "HV-001",
+            Self::SignInRefused { .. } => "HV-002",
+            Self::NotWinRm { .. } => "HV-003",
+            Self::AccessDenied { .. } => "HV-004",
+            Self::NoHyperV { .. } => "HV-005",
+            Self::HyperVHidden { .. } => "HV-006",
+            Self::EndpointRefused { .. } => "HV-007",
+            Self::Call { .. } => "HV-010",
+            Self::MayHaveRun { .. } => "HV-011",
             Self::Refused { .. } => "HV-012",
             Self::JobFailed { .. } => "HV-013",
             Self::JobUnfinished { .. } => "HV-014",
@@ -178,117 +293,38 @@ impl Error {
             Self::VmNotFound { .. } => "HV-020",
             Self::VmBusy { .. } => "HV-021",
             Self::CheckpointNotFound { .. } => "HV-022",
+            Self::NotARecoveryCheckpoint { .. } => "HV-023",
             Self::ChangeTrackingLost { .. } => "HV-030",
             Self::ChangedRangesImplausible { .. } => "HV-031",
             Self::PathNotMapped { .. } => "HV-040",
             Self::PathRefused { .. } => "HV-041",
+            Self::DiskFile { .. } => "HV-042",
             Self::DefinitionUnreadable { .. } => "HV-050",
             Self::DefinitionIncomplete { .. } => "HV-051",
         }
     }
-
-    /// What the operator does next.
-    pub fn next_step(&self) -> String {
-        match self {
-            Self::Refused { at, code, .. } => refused_next(&at.host, *code),
-            Self::JobFailed { at, failure } => failure.next_step(&at.host),
-            Self::JobUnfinished { at, .. } => {
-                format!("Look at the running task in Hyper-V Manager on {}, then run again.", at.host)
-            }
-            Self::JobVanished { .. } => "Run again; what was half done is cleaned up first.".to_owned(),
-            Self::BadAnswer { at, .. } => {
-                format!(
-                    "Note the Windows version of {} and report this text; nothing was changed by us.",
-                    at.host
-                )
-            }
-            Self::VmNotFound { .. } => {
-                "List the VMs of the host (`refpoint vm list`); the VM may have moved to another node."
-                    .to_owned()
-            }
-            Self::VmBusy { .. } => "Run again when the task has ended.".to_owned(),
-            Self::CheckpointNotFound { .. } => "Run the backup again; it takes a new checkpoint.".to_owned(),
-            Self::ChangeTrackingLost { .. } | Self::ChangedRangesImplausible { .. } => {
-                "Nothing to do: this disk is read in full, and later runs are incremental again.".to_owned()
-            }
-            Self::PathNotMapped { .. } => {
-                "Add the folder to the host's path mapping (`refpoint host add --path HOST=LOCAL`)."
-                    .to_owned()
-            }
-            Self::PathRefused { .. } => {
-                "Look at the disk's path in the VM's settings; only absolute drive and share paths are read."
-                    .to_owned()
-            }
-            Self::DefinitionUnreadable { .. } => {
-                "Choose another restore point, or restore the disks and create the VM by hand.".to_owned()
-            }
-            Self::DefinitionIncomplete { .. } => "Restore the disks and create the VM by hand.".to_owned(),
-        }
-    }
-
-    /// Whether doing the same again helps.
-    pub fn retry(&self) -> Retry {
-        match self {
-            Self::Refused { code, .. } => refused_retry(*code),
-            Self::JobFailed { .. } | Self::JobUnfinished { .. } | Self::VmBusy { .. } => Retry::Later,
-            Self::JobVanished { .. } | Self::CheckpointNotFound { .. } => Retry::Now,
-            Self::BadAnswer { .. }
-            | Self::VmNotFound { .. }
-            | Self::ChangeTrackingLost { .. }
-            | Self::ChangedRangesImplausible { .. }
-            | Self::PathNotMapped { .. }
-            | Self::PathRefused { .. }
-            | Self::DefinitionUnreadable { .. }
-            | Self::DefinitionIncomplete { .. } => Retry::No,
-        }
-    }
 }
 
-/// Names of the return codes of both families (CIM 0–6 and Msvm 3276x); hosts mix them.
-pub(crate) fn return_code_name(code: u32) -> &'static str {
-    match code {
-        0 => "completed",
-        1 | 32770 => "not supported",
-        2 | 32768 => "failed",
-        3 | 32772 => "timed out",
-        4 | 32773 => "invalid parameter",
-        5 | 32775 => "invalid state for this operation",
-        6 | 32776 => "incorrect data type",
-        4096 => "job started",
-        32769 => "access denied",
-        32771 => "status unknown",
-        32774 => "system in use",
-        32777 => "system not available",
-        32778 => "out of memory",
-        32779 => "file not found or in use",
-        32787 => "differencing chain with a cycle",
-        32788 => "object exists already",
-        _ => "a code this version does not know",
-    }
-}
-
-fn refused_next(host: &str, code: u32) -> String {
-    match code {
-        32769 => format!(
-            "Make the account a member of 'Hyper-V Administrators' on {host}, or of the local Administrators."
-        ),
-        5 | 32774 | 32775 => {
-            "Wait until no other task runs for this VM; remove another product's left-over checkpoint."
-                .to_owned()
+/// An error with its causes in one line. Our texts are whole sentences by themselves, so the cause is told in them
+/// and not handed on a second time as `source`.
+fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text.truncate(text.trim_end_matches('.').len());
+            text.push_str(": ");
+            text.push_str(&more);
         }
-        1 | 32770 => "This host or VM does not offer it; see the VM's configuration version.".to_owned(),
-        3 | 32771 | 32772 | 32777 | 32778 => format!("Look at the load of {host}, then run again."),
-        _ => format!("See the event log Microsoft-Windows-Hyper-V-VMMS/Admin on {host}."),
+        cause = inner.source();
     }
-}
-
-fn refused_retry(code: u32) -> Retry {
-    match code {
-        2 | 3 | 5 | 32768 | 32771 | 32772 | 32774 | 32775 | 32777 | 32778 | 32779 => Retry::Later,
-        _ => Retry::No,
-    }
+    text
 }
 
 fn list_or_none(folders: &[String]) -> String {
     if folders.is_empty() { "none is mapped".to_owned() } else { folders.join(", ") }
 }
+
+#[cfg(test)]
+mod tests;
