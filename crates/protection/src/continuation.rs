@@ -71,12 +71,16 @@ impl Continuation {
 mod tests {
     use super::*;
 
+    fn vm() -> VmId {
+        "7F1B9E63-0B0C-4D61-9D0E-3C0E4A1A2B77".parse().unwrap()
+    }
+
     fn record() -> Continuation {
         Continuation {
             version: VERSION,
-            vm: "7F1B9E63-0B0C-4D61-9D0E-3C0E4A1A2B77".parse().unwrap(),
+            vm: vm(),
             host: "HV1".into(),
-            reference_point: ReferencePointId::new("Microsoft:RP1").unwrap(),
+            reference_point: ReferencePointId::new("Microsoft:RP1", vm()).unwrap(),
             disks: Vec::new(),
         }
     }

@@ -39,15 +39,16 @@ pub async fn backup_file(
     repository: &Repository<Indexed>,
     world: &World,
 ) -> Result<FileBackup> {
-    let source = SourceId::parse(name)?;
+    let source = SourceId::new(name)?;
     let before = Stamp::of(file)?;
     let disk = Disk::open(Arc::new(open(file)?))?;
     let file_name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
     let identity = disk.virtual_disk_id();
+    let key = key_of(&identity)?;
     let session = repository.begin_session().await?;
     let writer = session
         .begin_disk(DiskSpec {
-            key: key_of(&identity),
+            key: key.clone(),
             name: file_name.clone(),
             capacity_bytes: disk.capacity(),
             logical_sector: disk.logical_sector(),
@@ -73,7 +74,7 @@ pub async fn backup_file(
     let now = world.now_unix_ms();
     let point = session
         .commit(PointSpec {
-            id: PointId::new(now),
+            id: PointId::generate(now)?,
             source,
             source_name: name.into(),
             created_unix_ms: now,
@@ -83,7 +84,7 @@ pub async fn backup_file(
         .await?;
     world.tell(&Event::PointCommitted { vm: name.into(), point: point.id.to_string() });
     let disk = DiskReport {
-        key: key_of(&identity).to_string(),
+        key: key.to_string(),
         name: file_name.clone(),
         capacity_bytes: disk.capacity(),
         changed_only: false,
@@ -118,8 +119,8 @@ fn unreadable(file: &Path, source: std::io::Error) -> Error {
     Error::DiskFile { path: file.to_owned(), source }
 }
 
-fn key_of(identity: &DiskId) -> DiskKey {
-    DiskKey::from_text_lossy(&identity.to_string().to_ascii_lowercase())
+fn key_of(identity: &DiskId) -> repository::Result<DiskKey> {
+    DiskKey::new(identity.to_string().to_ascii_lowercase())
 }
 
 fn labels(unchanged: bool) -> BTreeMap<String, String> {

@@ -41,7 +41,7 @@ impl PastPoint {
 /// # Errors
 /// When the repository cannot be read. A damaged or missing continuation record is no error.
 pub async fn read(repository: &Repository<Indexed>, source: &SourceId) -> Result<VmHistory> {
-    let mut points: Vec<RestorePoint> = repository.points().await?;
+    let mut points: Vec<RestorePoint> = repository.points().await?.points;
     points.retain(|point| point.source == *source);
     points.sort_by_key(|point| std::cmp::Reverse((point.created_unix_ms, point.id)));
     points.truncate(POINTS_LOOKED_AT);

@@ -23,15 +23,15 @@ pub(super) fn plan_disks(
     let mut taken = BTreeSet::new();
     let (mut disks, mut left_out) = (Vec::new(), Vec::new());
     for disk in &vm.disks {
-        let id = match identity(disk) {
-            Ok(id) => id,
+        let known = identity(disk).and_then(|id| Ok((id, disk_key(id, &mut taken)?)));
+        let (id, key) = match known {
+            Ok(known) => known,
             Err(reason) => {
                 let (attachment, path) = (disk.attachment.clone(), disk.path.clone());
                 left_out.push(LeftOut { attachment, path, reason });
                 continue;
             }
         };
-        let key = disk_key(id, &mut taken);
         let read = if policy.read_everything {
             whole("the policy asks for everything to be read")
         } else {
@@ -61,7 +61,7 @@ fn identity(disk: &DiskFacts) -> Result<VirtualDiskId, String> {
 
 /// The virtual disk id is the identity of a disk. A copied file shares it with its original, so
 /// where one VM has both, the later attachment gets a suffix.
-fn disk_key(id: VirtualDiskId, taken: &mut BTreeSet<String>) -> DiskKey {
+fn disk_key(id: VirtualDiskId, taken: &mut BTreeSet<String>) -> Result<DiskKey, String> {
     let id = id.to_string().to_ascii_lowercase();
     let mut name = id.clone();
     let mut copy = 2;
@@ -69,7 +69,7 @@ fn disk_key(id: VirtualDiskId, taken: &mut BTreeSet<String>) -> DiskKey {
         name = format!("{id}-{copy}");
         copy += 1;
     }
-    DiskKey::from_text_lossy(&name)
+    DiskKey::new(name).map_err(|error| error.to_string())
 }
 
 /// The last component of a path as the host writes it.

@@ -33,7 +33,13 @@ pub async fn backup(site: Site<'_>, plan: &CheckedPlan) -> BackupReport {
 
 async fn backup_vm(site: Site<'_>, host: &str, vm: &VmPlan, work: &VmBackup) -> VmReport {
     let now = site.world.now_unix_ms();
-    let point = PointId::new(now);
+    let point = match PointId::generate(now) {
+        Ok(point) => point,
+        Err(error) => {
+            let outcome = VmOutcome::Failed { error: error.into(), point: None };
+            return VmReport { vm: vm.name.clone(), outcome, warnings: Vec::new() };
+        }
+    };
     let mut run = VmRun {
         site,
         id: RunId(point.to_string()),

@@ -39,7 +39,7 @@ impl Step for Commit {
             let session = run.session.take().ok_or(Error::OutOfOrder { step: "commit" })?;
             let spec = PointSpec {
                 id: run.point,
-                source: SourceId::parse(&run.vm().to_string())?,
+                source: SourceId::new(run.vm().to_string())?,
                 source_name: run.plan.name.clone(),
                 created_unix_ms: run.site.world.now_unix_ms(),
                 labels: labels(run),
