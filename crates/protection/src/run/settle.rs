@@ -42,15 +42,15 @@ impl Interrupted<'_> {
     }
 }
 
-/// Settles every unfinished run of a host, oldest first.
+/// Settles every unfinished run on the host at hand, oldest first.
 ///
 /// The caller holds the journal's lock, so an unfinished run is an interrupted one.
 ///
 /// # Errors
 /// When the host or the repository cannot be reached, or refuses. What was settled stays
 /// settled; the rest is tried again by the next call.
-pub async fn settle_host(site: Site<'_>, host: &str) -> Result<()> {
-    for run in site.journal.unfinished(host)? {
+pub async fn settle_host(site: Site<'_>) -> Result<()> {
+    for run in site.journal.unfinished(site.host.computer_name())? {
         settle_run(site, &run).await?;
     }
     Ok(())

@@ -35,7 +35,7 @@ impl Step for Clear {
     fn apply<'a>(&'a self, run: &'a mut VmRun<'_>) -> BoxFuture<'a, Result<Value>> {
         async move {
             for checkpoint in &run.backup.stale_checkpoints {
-                run.site.host.destroy_checkpoint(*checkpoint).await?;
+                run.site.host.destroy_checkpoint(checkpoint).await?;
             }
             super::merge::await_idle(run.site.host, run.vm()).await?;
             Ok(Value::Null)

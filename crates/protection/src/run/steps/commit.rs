@@ -68,7 +68,7 @@ impl Step for Commit {
 fn labels(run: &VmRun<'_>) -> BTreeMap<String, String> {
     [
         ("kind", "vm".to_owned()),
-        ("host", run.site.host.name().to_owned()),
+        ("host", run.site.host.computer_name().to_owned()),
         ("vm-id", run.vm().to_string()),
         ("consistency", run.backup.method.consistency_label().to_owned()),
         ("method", run.backup.method.title().to_owned()),

@@ -105,7 +105,7 @@ fn record_of(run: &VmRun<'_>, made: &ReferencePoint) -> Continuation {
     Continuation {
         version: VERSION,
         vm: *run.vm(),
-        host: run.site.host.name().to_owned(),
+        host: run.site.host.computer_name().to_owned(),
         reference_point: made.id.clone(),
         disks: disks.collect(),
     }

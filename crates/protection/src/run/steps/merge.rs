@@ -60,6 +60,6 @@ pub(super) async fn await_idle(host: &Host, vm: &VmId) -> Result<()> {
     if host.await_idle(vm, MERGE_DEADLINE).await? {
         Ok(())
     } else {
-        Err(Error::StillBusy { vm: vm.to_string(), host: host.name().to_owned() })
+        Err(Error::StillBusy { vm: vm.to_string(), host: host.computer_name().to_owned() })
     }
 }

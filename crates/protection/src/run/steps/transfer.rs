@@ -58,7 +58,7 @@ impl Step for Transfer {
 }
 
 async fn definition(run: &VmRun<'_>) -> Result<Vec<u8>> {
-    let definition = run.site.host.vm_definition(*run.vm()).await?;
+    let definition = run.site.host.vm_definition(run.vm()).await?;
     serde_json::to_vec(&definition)
         .map_err(|source| Error::JournalDetail { step: StepName::Transfer.as_str(), source })
 }
