@@ -128,6 +128,9 @@ pub enum Error {
     /// The repository.
     #[error(transparent)]
     Repository(#[from] repository::Error),
+    /// What a restore point carries for recovery.
+    #[error(transparent)]
+    Recovery(#[from] recovery::Error),
     /// A virtual disk.
     #[error(transparent)]
     Disk(#[from] vdisk::Error),
@@ -150,6 +153,7 @@ impl Error {
             Self::DiskFile { .. } => "PR-011",
             Self::Host(error) => error.code(),
             Self::Repository(error) => error.code(),
+            Self::Recovery(error) => error.code(),
             Self::Disk(error) => error.code(),
         }
     }
@@ -177,6 +181,7 @@ impl Error {
             Self::DiskFile { .. } => "check the path and that you may read the file".into(),
             Self::Host(error) => error.next_step(),
             Self::Repository(error) => error.next_step(),
+            Self::Recovery(error) => error.next_step(),
             Self::Disk(error) => error.next_step(),
         }
     }

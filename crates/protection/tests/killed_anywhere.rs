@@ -108,7 +108,7 @@ async fn survives(lab: &Lab, product: &Product, at: usize) {
     for point in product.points().await {
         let repository = product.repository().await;
         let report = repository.verify(&point).await.unwrap();
-        assert!(report.is_sound(), "record {at}: restore point {point} is visible but not whole");
+        assert!(report.is_whole(), "record {at}: restore point {point} is visible but not whole");
     }
     lab.write(21 << 20, 100_000, 1_000);
     let (point, _) = product.good_backup().await;

@@ -100,6 +100,7 @@ fn a_vm_that_moved_to_another_file_leads_to_a_whole_read() {
 fn an_older_restore_point_serves_where_the_newest_cannot() {
     let mut world = World::after_one_backup();
     let mut newest = world.history().points[0].clone();
+    newest.id = "00000000-07d0-7000-8000-000000000002".parse().unwrap();
     newest.continuation = None;
     world.history().points.insert(0, newest);
     assert_eq!(whole_because(&world), "");

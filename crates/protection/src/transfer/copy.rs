@@ -85,7 +85,7 @@ async fn move_piece(disk: Disk, piece: ByteRange, writer: &DiskWriter) -> Result
     };
     match bytes {
         None => {
-            writer.hole(piece.start, piece.end).await?;
+            writer.hole(piece.start..piece.end).await?;
             Ok(0)
         }
         Some(bytes) => {

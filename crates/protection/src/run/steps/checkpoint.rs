@@ -56,7 +56,7 @@ impl Step for TakeCheckpoint {
             let taken: Checkpoint = site.host.create_recovery_checkpoint(run.vm(), level).await?;
             let name = format!("{}{}", checkpoint_name_prefix(site.journal.instance()), run.id);
             site.host.name_checkpoint(&taken.id, &name).await?;
-            let done = Done { checkpoint: taken.id.clone() };
+            let done = Done { checkpoint: taken.id };
             run.checkpoint = Some(taken);
             noted(self.name(), &done)
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use recovery::vm::{DEFINITION_ATTACHMENT, DISKS_ATTACHMENT, VmDisk, VmDisks};
 use repository::{PointSpec, SourceId};
 use serde_json::{Value, json};
 
@@ -14,9 +15,6 @@ use crate::event::Event;
 use crate::run::StepName;
 use crate::run::settle::Interrupted;
 use crate::run::state::VmRun;
-
-/// Name of the attachment that holds the VM's definition.
-pub(super) const DEFINITION: &str = recovery::vm::DEFINITION_ATTACHMENT;
 
 /// The step.
 pub(super) struct Commit;
@@ -43,10 +41,7 @@ impl Step for Commit {
                 source_name: run.plan.name.clone(),
                 created_unix_ms: run.site.world.now_unix_ms(),
                 labels: labels(run),
-                attachments: BTreeMap::from([(
-                    DEFINITION.to_owned(),
-                    Bytes::from(std::mem::take(&mut run.definition)),
-                )]),
+                attachments: attachments(run)?,
             };
             session.commit(spec).await?;
             run.committed = true;
@@ -63,6 +58,20 @@ impl Step for Commit {
     fn settle<'a>(&'a self, _interrupted: &'a Interrupted<'_>) -> BoxFuture<'a, Result<Option<String>>> {
         async { Ok(None) }.boxed()
     }
+}
+
+/// What a restore needs beside the disks: how the VM was defined, and where each disk was attached.
+fn attachments(run: &VmRun<'_>) -> Result<BTreeMap<String, Bytes>> {
+    let disks = run.backup.disks.iter().map(|disk| VmDisk {
+        key: disk.key.to_string(),
+        attachment: disk.attachment.clone(),
+        path: disk.path.clone(),
+    });
+    let disks = VmDisks::new(disks.collect()).to_json()?;
+    Ok(BTreeMap::from([
+        (DEFINITION_ATTACHMENT.to_owned(), Bytes::from(run.definition.clone())),
+        (DISKS_ATTACHMENT.to_owned(), Bytes::from(disks)),
+    ]))
 }
 
 fn labels(run: &VmRun<'_>) -> BTreeMap<String, String> {

@@ -7,7 +7,7 @@
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use hyperv::FrozenDisk;
-use repository::{BaseDisk, DiskSpec, DiskSummary, WriteSession};
+use repository::{BaseDisk, DiskSpec, WriteSession, WriteSummary};
 use serde_json::Value;
 use vdisk::{ChangedRanges, Disk};
 
@@ -103,7 +103,7 @@ async fn transfer_disk(run: &VmRun<'_>, session: &WriteSession, plan: &DiskPlan)
     Ok(report(plan, chosen, copied.read_bytes, &stored))
 }
 
-fn report(plan: &DiskPlan, chosen: Chosen, read_bytes: u64, stored: &DiskSummary) -> DiskReport {
+fn report(plan: &DiskPlan, chosen: Chosen, read_bytes: u64, stored: &WriteSummary) -> DiskReport {
     DiskReport {
         key: plan.key.to_string(),
         name: plan.name.clone(),
