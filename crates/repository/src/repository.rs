@@ -221,6 +221,11 @@ impl<State: Opened> Repository<State> {
         self.core().store.place()
     }
 
+    /// The repository's own id, made with it: what tells it from every other, wherever it is moved.
+    pub fn id(&self) -> uuid::Uuid {
+        uuid::Uuid::from_bytes(self.core().config.repository)
+    }
+
     /// How disks are cut here; `put` wants ranges aligned to this.
     pub fn block_bytes(&self) -> u32 {
         self.core().config.block_bytes
