@@ -166,11 +166,15 @@ impl Error {
             }
             Self::JournalVersion { .. } => "use the version of refpoint that wrote it, or a newer one".into(),
             Self::JournalRecord { .. } | Self::JournalDetail { .. } | Self::Id(_) => {
-                "move the journal aside, then look for what is left on the host: refpoint host leftovers".into()
+                "move the journal aside, then look for what is left on the host: refpoint host leftovers"
+                    .into()
             }
-            Self::AlreadyRunning { .. } => "wait until the other backup has ended, then run this again".into(),
+            Self::AlreadyRunning { .. } => {
+                "wait until the other backup has ended, then run this again".into()
+            }
             Self::PlanRefused { .. } | Self::OutOfOrder { .. } => {
-                "this is a defect in refpoint: please report it with the plan (refpoint plan --output json)".into()
+                "this is a defect in refpoint: please report it with the plan (refpoint plan --output json)"
+                    .into()
             }
             Self::DiskNotFrozen { .. } | Self::DiskChanged { .. } => {
                 "the VM's disks changed between look and backup; run the backup again".into()

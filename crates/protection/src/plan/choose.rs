@@ -83,13 +83,7 @@ fn obstacle(vm: &VmFacts, instance: &str) -> Option<String> {
     None
 }
 
-fn plan_backup(
-    policy: &Policy,
-    vm: &VmFacts,
-    history: &VmHistory,
-    method: Method,
-    why: String,
-) -> Decision {
+fn plan_backup(policy: &Policy, vm: &VmFacts, history: &VmHistory, method: Method, why: String) -> Decision {
     let (disks, left_out) = plan_disks(policy, vm, history);
     if disks.is_empty() {
         let reasons: Vec<String> =

@@ -77,13 +77,7 @@ fn file_name(path: &str) -> String {
     path.rsplit(['\\', '/']).next().unwrap_or(path).to_owned()
 }
 
-fn decide(
-    vm: &VmFacts,
-    disk: &DiskFacts,
-    id: VirtualDiskId,
-    key: &DiskKey,
-    history: &VmHistory,
-) -> Read {
+fn decide(vm: &VmFacts, disk: &DiskFacts, id: VirtualDiskId, key: &DiskKey, history: &VmHistory) -> Read {
     if history.points.is_empty() {
         return whole("this is the first backup of this VM in this repository");
     }
@@ -119,7 +113,10 @@ fn mismatch(
     on_host: &ReferencePoint,
 ) -> Option<String> {
     if remembered.key != key.as_str() || remembered.virtual_disk_id != id {
-        return Some(format!("another disk is attached here now (was {}, is {id})", remembered.virtual_disk_id));
+        return Some(format!(
+            "another disk is attached here now (was {}, is {id})",
+            remembered.virtual_disk_id
+        ));
     }
     if remembered.capacity_bytes != disk.capacity_bytes {
         return Some(format!(

@@ -186,10 +186,11 @@ impl Journal {
     /// When the journal cannot be read, or holds a record of an unknown step.
     pub fn records(&self, run: &RunId) -> Result<Vec<Record>> {
         let rows: Vec<(i64, String, String, String)> = self.with(|db| {
-            let mut query = db
-                .prepare("SELECT sequence, step, phase, detail FROM records WHERE run = ? ORDER BY sequence")?;
-            let rows = query
-                .query_map([&run.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+            let mut query = db.prepare(
+                "SELECT sequence, step, phase, detail FROM records WHERE run = ? ORDER BY sequence",
+            )?;
+            let rows =
+                query.query_map([&run.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
             rows.collect()
         })?;
         rows.into_iter().map(|row| self.parse(row)).collect()
@@ -272,9 +273,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let journal = open(&folder);
         journal.begin(&entry()).unwrap();
-        let at = journal
-            .record(&entry().id, StepName::Checkpoint, Phase::Intent, &json!({"a": 1}), 8)
-            .unwrap();
+        let at =
+            journal.record(&entry().id, StepName::Checkpoint, Phase::Intent, &json!({"a": 1}), 8).unwrap();
         drop(journal);
 
         let journal = open(&folder);

@@ -123,8 +123,7 @@ mod tests {
     #[test]
     fn only_allocated_blocks_are_read_in_pieces_of_a_mebibyte() {
         let disk = disk_with(64 * MIB, &[(3 * MIB, b"a"), (4 * MIB, b"b"), (40 * MIB, b"c")]);
-        let expected =
-            [(3 * MIB, 4 * MIB), (4 * MIB, 5 * MIB), (40 * MIB, 41 * MIB)];
+        let expected = [(3 * MIB, 4 * MIB), (4 * MIB, 5 * MIB), (40 * MIB, 41 * MIB)];
         assert_eq!(pairs(allocated(&disk, 65536)), expected);
     }
 

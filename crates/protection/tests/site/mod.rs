@@ -14,7 +14,7 @@ use hyperv::{Credentials, Host, HostProfile, PathMap, VmId};
 use protection::run::{BackupReport, DiskReport, Journal, Site, VmOutcome, backup, settle};
 use protection::world::SystemClock;
 use protection::{Listener, Policy, Result, World, prepare};
-use repository::{InitOptions, Indexed, KdfStrength, Key, PointId, Repository, Secret};
+use repository::{Indexed, InitOptions, KdfStrength, Key, PointId, Repository, Secret};
 use simulator::{CheckpointId, DiskSpec, ExpectedDisk, Served, SimVmId, SimulatedHost, VmSpec};
 use tempfile::TempDir;
 
@@ -73,11 +73,7 @@ impl Lab {
 
     /// How the product reaches this lab.
     pub fn product(&self) -> Product {
-        Product {
-            url: self.served.url(),
-            paths: self.host.path_map(),
-            home: self.folder.path().to_owned(),
-        }
+        Product { url: self.served.url(), paths: self.host.path_map(), home: self.folder.path().to_owned() }
     }
 
     /// Nothing of a backup is on the VM but `reference_points` marks.

@@ -45,10 +45,9 @@ impl Step for Commit {
             };
             session.commit(spec).await?;
             run.committed = true;
-            run.site.world.tell(&Event::PointCommitted {
-                vm: run.plan.name.clone(),
-                point: run.point.to_string(),
-            });
+            run.site
+                .world
+                .tell(&Event::PointCommitted { vm: run.plan.name.clone(), point: run.point.to_string() });
             Ok(Value::Null)
         }
         .boxed()

@@ -130,7 +130,9 @@ fn frozen_disk<'a>(run: &'a VmRun<'_>, plan: &DiskPlan) -> Result<&'a FrozenDisk
 fn open_checked(run: &VmRun<'_>, plan: &DiskPlan, frozen: &FrozenDisk) -> Result<Disk> {
     let disk = run.site.host.open_frozen_disk(&frozen.path)?;
     let found_id = disk.virtual_disk_id().to_string();
-    if !found_id.eq_ignore_ascii_case(&plan.virtual_disk_id.to_string()) || disk.capacity() != plan.capacity_bytes {
+    if !found_id.eq_ignore_ascii_case(&plan.virtual_disk_id.to_string())
+        || disk.capacity() != plan.capacity_bytes
+    {
         return Err(Error::DiskChanged {
             vm: run.plan.name.clone(),
             path: frozen.path.clone(),
@@ -170,10 +172,5 @@ async fn choose(run: &VmRun<'_>, plan: &DiskPlan, frozen: &FrozenDisk) -> Result
 }
 
 fn whole(reason: String) -> Chosen {
-    Chosen {
-        selection: Selection::Allocated,
-        base: None,
-        reported_bytes: None,
-        whole_because: Some(reason),
-    }
+    Chosen { selection: Selection::Allocated, base: None, reported_bytes: None, whole_because: Some(reason) }
 }
