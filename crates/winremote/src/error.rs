@@ -63,7 +63,7 @@ pub enum Error {
         found: String,
     },
     /// The host answered with a fault.
-    #[error("{host} answered {operation} with a fault: {fault}")]
+    #[error("{host} answered {operation} with a fault: {fault}{}", ran(*.may_have_run))]
     Fault {
         /// Host and port.
         host: String,
@@ -71,6 +71,8 @@ pub enum Error {
         operation: String,
         /// The fault.
         fault: Box<Fault>,
+        /// True when the call changes something and only its result did not fit.
+        may_have_run: bool,
     },
     /// No answer in time, or the host said that its own time was up.
     #[error("{host} did not finish {operation} within {} s{}", .after.as_secs(), ran(*.may_have_run))]
@@ -223,14 +225,14 @@ impl Error {
                 "check that {host} is up, that the name and port are right and that WinRM listens (`winrm enumerate winrm/config/listener` on the host; `Enable-PSRemoting -Force` switches it on)"
             ),
             Self::SignInRefused { offered, .. } if !offered.to_ascii_lowercase().contains("basic") => {
-                "allow the sign-in scheme on the host (`winrm set winrm/config/service/auth @{Basic=\"true\"}`)"
+                "allow Basic sign-in on the host (`winrm set winrm/config/service/auth @{Basic=\"true\"}`) and, over plain HTTP, `winrm set winrm/config/service @{AllowUnencrypted=\"true\"}`"
                     .to_owned()
             }
             Self::SignInRefused { user, .. } => {
                 format!("check the password of {user} and that the account is neither locked nor expired")
             }
             Self::AccessDenied { .. } => {
-                "use an account that is in the host's Administrators group, or in Hyper-V Administrators and Remote Management Users".to_owned()
+                "use an account that is in the host's Administrators group, or in Remote Management Users with the rights that the operation needs".to_owned()
             }
             Self::NotWsManagement { .. } => {
                 "check the port (5985 for HTTP, 5986 for HTTPS) and the path (/wsman)".to_owned()
@@ -281,8 +283,8 @@ impl Error {
             Self::TimedOut { may_have_run, .. }
             | Self::ConnectionLost { may_have_run, .. }
             | Self::MalformedReply { may_have_run, .. }
+            | Self::Fault { may_have_run, .. }
             | Self::ReplyTooLarge { may_have_run, .. } => *may_have_run,
-            Self::Fault { fault, .. } => fault.is_too_large(),
             _ => false,
         }
     }

@@ -55,6 +55,11 @@ pub(crate) fn is_wrapped(element: &Element) -> bool {
     element.child(ADDRESSING, "EndpointReference").is_some()
 }
 
+/// True when the reference names the address of another service than the one that is asked.
+pub(crate) fn is_elsewhere(element: &Element) -> bool {
+    element.child_text(ADDRESSING, "Address").is_some_and(|address| address != ANONYMOUS)
+}
+
 /// Reads the reference inside an element.
 pub(crate) fn read(element: &Element) -> Result<Reference, String> {
     let element = element.child(ADDRESSING, "EndpointReference").unwrap_or(element);

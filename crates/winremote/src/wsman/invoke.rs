@@ -1,9 +1,9 @@
 //! Method calls: `Method_INPUT` and `Method_OUTPUT` in the namespace of the class.
 
-use super::Output;
-use super::endpoint::Side;
+use super::endpoint::{self, Side};
 use super::names::{CIM, XSI, class_uri};
 use super::values;
+use super::{Fault, Output, code};
 use crate::cim::Instance;
 use crate::xml::{Element, Writer};
 
@@ -42,8 +42,19 @@ pub(crate) fn read_output(body: &Element, method: &str) -> Result<Output, String
     Ok(Output { return_value: return_value.unwrap_or(0), values })
 }
 
-/// Reads the parameters of a call, strictly: hosts refuse what does not follow the schema.
-pub(crate) fn read_input(body: &Element, uri: &str, method: &str) -> Result<Instance, String> {
+/// Reads the parameters of a call, strictly: hosts refuse what does not follow the schema, and references to other
+/// hosts.
+pub(crate) fn read_input(body: &Element, uri: &str, method: &str) -> Result<Instance, Fault> {
+    let element = check_input(body, uri, method).map_err(|why| Fault::schema(&why))?;
+    if element.children.iter().any(endpoint::is_elsewhere) {
+        return Err(Fault::new(code::REMOTE_CIM_PATH));
+    }
+    let mut arguments = values::read_instance(element).map_err(|why| Fault::schema(&why))?;
+    arguments.class = format!("{method}_INPUT");
+    Ok(arguments)
+}
+
+fn check_input<'a>(body: &'a Element, uri: &str, method: &str) -> Result<&'a Element, String> {
     let wanted = format!("{method}_INPUT");
     let [element] = body.children.as_slice() else {
         return Err("the body must hold exactly one element".to_owned());
@@ -59,7 +70,5 @@ pub(crate) fn read_input(body: &Element, uri: &str, method: &str) -> Result<Inst
             return Err(format!("{}: {why}", parameter.name));
         }
     }
-    let mut arguments = values::read_instance(element)?;
-    arguments.class = wanted;
-    Ok(arguments)
+    Ok(element)
 }

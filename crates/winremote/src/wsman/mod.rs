@@ -20,6 +20,9 @@ pub use fault::{Fault, ProviderFault, code};
 /// `instance.into()` (sent as escaped CIM-XML), `vec![instance].into()`, `vec!["a", "b"].into()`.
 pub type Argument = Value;
 
+/// For calls of methods that take no parameters.
+pub const NO_ARGUMENTS: [(&str, Argument); 0] = [];
+
 /// What a host says of itself before anyone signs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {

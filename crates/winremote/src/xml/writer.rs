@@ -44,7 +44,7 @@ impl Writer {
 
     /// Text inside the open element.
     pub(crate) fn text(&mut self, text: &str) -> &mut Self {
-        escape(text, &mut self.out);
+        escape(text, false, &mut self.out);
         self
     }
 
@@ -69,21 +69,21 @@ impl Writer {
             self.out.push(' ');
             self.out.push_str(name);
             self.out.push_str("=\"");
-            escape(value, &mut self.out);
+            escape(value, true, &mut self.out);
             self.out.push('"');
         }
     }
 }
 
-/// Escapes for text and attribute values alike. Carriage returns would be read back as line feeds, and white space in
+/// Escapes text, or an attribute's value. Carriage returns would be read back as line feeds, and white space in
 /// attributes as spaces, so they travel as numbers; characters that XML cannot carry at all become U+FFFD.
-fn escape(text: &str, out: &mut String) {
+fn escape(text: &str, attribute: bool, out: &mut String) {
     for letter in text.chars() {
         match letter {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
+            '"' if attribute => out.push_str("&quot;"),
             '\r' => out.push_str("&#13;"),
             '\n' => out.push_str("&#10;"),
             '\t' => out.push_str("&#9;"),

@@ -1,5 +1,7 @@
 //! A small world behind the server half, and shortcuts to reach it.
 
+#![expect(clippy::unwrap_used, reason = "a test's own set-up may stop it")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -31,7 +33,7 @@ pub(crate) fn disk(number: usize) -> Instance {
         .with("Name", format!("disk {number} <&> \"'"))
         .with("Number", u32::try_from(number).unwrap_or(u32::MAX))
         .with("Size", u64::MAX - number as u64)
-        .with("Online", number % 2 == 0)
+        .with("Online", number.is_multiple_of(2))
         .with("Comment", "")
         .with("Caption", Value::Null)
         .with("None", Vec::<u16>::new())
@@ -100,7 +102,7 @@ impl Provider for Lab {
         match method {
             "Echo" => Ok(Self::echo(arguments)),
             "Start" => Ok(Output::new(4096).with("Job", reference(9)).with("Result", Value::Null)),
-            "Big" => Ok(Output::new(0).with("Offsets", (0..20_000u64).collect::<Vec<_>>())),
+            "Big" => Ok(Output::new(0).with("Offsets", (0..100_000u64).collect::<Vec<_>>())),
             "Slow" => {
                 self.slow_calls.fetch_add(1, Ordering::SeqCst);
                 tokio::time::sleep(Duration::from_secs(3600)).await;

@@ -141,7 +141,10 @@ impl Context<'_> {
         } else if fault.is_access_denied() {
             self.access_denied(fault.to_string())
         } else {
-            Error::Fault { host: self.host(), operation: self.operation.to_owned(), fault: Box::new(fault) }
+            // A reply that does not fit is only found out after the work is done.
+            let may_have_run = self.may_have_run && fault.is_too_large();
+            let (host, operation) = (self.host(), self.operation.to_owned());
+            Error::Fault { host, operation, fault: Box::new(fault), may_have_run }
         }
     }
 

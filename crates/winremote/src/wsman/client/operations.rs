@@ -131,12 +131,14 @@ impl Client {
             let page = enumerate::read_page(&message.body, class_of_columns);
             let page = page.map_err(|why| self.malformed(&call, &why))?;
             taken.add(page.items, message.bytes);
-            let Some(context) = page.context else { return Ok(taken.items) };
             if let Some(limit) = taken.over(self.inner.options.items_max) {
-                self.release(&call, &context).await;
+                if let Some(context) = &page.context {
+                    self.release(&call, context).await;
+                }
                 let (host, operation) = (self.address().to_owned(), call.operation);
                 return Err(Error::ReplyTooLarge { host, operation, limit, may_have_run: false });
             }
+            let Some(context) = page.context else { return Ok(taken.items) };
             ACTION_PULL.clone_into(&mut call.action);
             call.body = enumerate::pull_body(&context);
             // The context is used up by the attempt, so a repeat would only find it gone.

@@ -5,7 +5,7 @@
 
 /// One line of the catalogue.
 pub(super) struct Entry {
-    pub(super) code: u32,
+    code: u32,
     pub(super) name: &'static str,
     pub(super) soap_code: &'static str,
     pub(super) subcode: &'static str,
@@ -17,397 +17,162 @@ pub(super) fn find(code: u32) -> Option<&'static Entry> {
     ENTRIES.iter().find(|entry| entry.code == code)
 }
 
-/// Codes by name.
-pub mod code {
+/// Makes a constant and a line of the table of each: number, name, SOAP code, subcode, sentence.
+macro_rules! catalogue {
+    ($($(#[$doc:meta])* $constant:ident = $code:literal, $name:literal, $soap:ident $subcode:literal, $text:literal;)*) => {
+        /// Codes by name.
+        pub mod code {
+            $($(#[$doc])* pub const $constant: u32 = $code;)*
+        }
+
+        static ENTRIES: &[Entry] = &[$(Entry {
+            code: $code,
+            name: $name,
+            soap_code: stringify!($soap),
+            subcode: $subcode,
+            text: $text,
+        }),*];
+    };
+}
+
+catalogue! {
     /// Win32 ERROR_ACCESS_DENIED.
-    pub const ACCESS_DENIED: u32 = 5;
+    ACCESS_DENIED = 5, "access denied", Sender "AccessDenied",
+        "Access is denied.";
     /// The object does not exist.
-    pub const RESOURCE_NOT_FOUND: u32 = 2150858752;
+    RESOURCE_NOT_FOUND = 2150858752, "resource not found", Sender "DestinationUnreachable",
+        "The service cannot find the resource identified by the resource URI and selectors.";
     /// The class has no such method.
-    pub const INVALID_ACTION_URI: u32 = 2150858753;
+    INVALID_ACTION_URI = 2150858753, "invalid action URI", Sender "ActionNotSupported",
+        "The resource URI does not support the requested operation.";
     /// OperationTimeout is no length of time, or not one that is kept.
-    pub const UNSUPPORTED_TIMEOUT: u32 = 2150858764;
+    UNSUPPORTED_TIMEOUT = 2150858764, "unsupported time-out", Sender "InvalidTimeout",
+        "The WS-Management service cannot process the request because the OperationTimeout is not valid.";
     /// The envelope is of another SOAP version.
-    pub const SOAP_VERSION_MISMATCH: u32 = 2150858765;
+    SOAP_VERSION_MISMATCH = 2150858765, "SOAP version mismatch", VersionMismatch "",
+        "The WS-Management service does not support the SOAP version specified in the request.";
     /// A header's content is wrong.
-    pub const INVALID_MESSAGE_HEADER: u32 = 2150858767;
+    INVALID_MESSAGE_HEADER = 2150858767, "invalid message header", Sender "InvalidMessageInformationHeader",
+        "The WS-Management service cannot process the request. The request contains one or more invalid SOAP \
+         headers.";
     /// An unknown header insists on being understood.
-    pub const MUST_UNDERSTAND: u32 = 2150858768;
+    MUST_UNDERSTAND = 2150858768, "header not understood", MustUnderstand "",
+        "The WS-Management service cannot process a SOAP header in the request that is marked as \
+         mustUnderstand by the client.";
     /// A header is missing.
-    pub const MESSAGE_HEADER_REQUIRED: u32 = 2150858769;
+    MESSAGE_HEADER_REQUIRED = 2150858769, "message header required", Sender "MessageInformationHeaderRequired",
+        "The WS-Management service cannot process the request. The request does not have all the expected \
+         SOAP headers.";
     /// The address is not one of this service.
-    pub const DESTINATION_UNREACHABLE: u32 = 2150858770;
+    DESTINATION_UNREACHABLE = 2150858770, "destination unreachable", Sender "DestinationUnreachable",
+        "The client cannot connect to the destination specified in the request.";
     /// The action is none of the known ones.
-    pub const ACTION_NOT_SUPPORTED: u32 = 2150858771;
+    ACTION_NOT_SUPPORTED = 2150858771, "action not supported", Sender "ActionNotSupported",
+        "The action is not supported by the service.";
     /// The filter's dialect is not known.
-    pub const FILTER_DIALECT: u32 = 2150858777;
+    FILTER_DIALECT = 2150858777, "filter dialect not supported", Sender "FilterDialectRequestedUnavailable",
+        "The WS-Management service does not support the filter dialect in the request.";
     /// The filter cannot be read.
-    pub const CANNOT_PROCESS_FILTER: u32 = 2150858778;
+    CANNOT_PROCESS_FILTER = 2150858778, "cannot process filter", Sender "CannotProcessFilter",
+        "The WS-Management service cannot process the filter in the request.";
     /// The enumeration context is unknown, used up or expired.
-    pub const INVALID_ENUMERATION_CONTEXT: u32 = 2150858779;
+    INVALID_ENUMERATION_CONTEXT = 2150858779, "invalid enumeration context", Receiver "InvalidEnumerationContext",
+        "The WS-Management service cannot process the request. The enumeration context in the request is not valid.";
     /// The request is larger than the service accepts.
-    pub const ENCODING_LIMIT: u32 = 2150858790;
+    ENCODING_LIMIT = 2150858790, "envelope too large", Sender "EncodingLimit",
+        "The WS-Management service cannot process the request because the request envelope is too large.";
     /// The operation timed out.
-    pub const TIMED_OUT: u32 = 2150858793;
+    TIMED_OUT = 2150858793, "operation timed out", Receiver "TimedOut",
+        "The WS-Management service cannot complete the operation within the time specified in OperationTimeout.";
     /// MaxEnvelopeSize in the request is below 8192.
-    pub const ENVELOPE_LIMIT_TOO_SMALL: u32 = 2150858805;
+    ENVELOPE_LIMIT_TOO_SMALL = 2150858805, "encoding limit", Sender "EncodingLimit",
+        "The WS-Management service cannot process the request because the MaxEnvelopeSize value is too small; \
+         it must be at least 8192.";
     /// A parameter is not valid.
-    pub const INVALID_PARAMETER: u32 = 2150858810;
+    INVALID_PARAMETER = 2150858810, "invalid parameter", Sender "InvalidParameter",
+        "The WS-Management service cannot process the request because a parameter is not valid.";
     /// The resource URI is wrong.
-    pub const INVALID_RESOURCE_URI: u32 = 2150858811;
+    INVALID_RESOURCE_URI = 2150858811, "invalid resource URI", Sender "InvalidResourceURI",
+        "The WS-Management service cannot process the request. The resource URI is missing or it has an \
+         incorrect format.";
     /// A selector is not a key of the class.
-    pub const INVALID_SELECTORS: u32 = 2150858813;
+    INVALID_SELECTORS = 2150858813, "invalid selectors", Sender "InvalidSelectors",
+        "The WS-Management service cannot process the request because the selectors are not valid for the resource.";
     /// A quota is used up.
-    pub const QUOTA_LIMIT: u32 = 2150858815;
+    QUOTA_LIMIT = 2150858815, "quota limit", Sender "QuotaLimit",
+        "The WS-Management service cannot process the request because a quota is exceeded.";
     /// The message does not follow its schema.
-    pub const SCHEMA_VALIDATION: u32 = 2150858817;
+    SCHEMA_VALIDATION = 2150858817, "schema validation error", Sender "SchemaValidationError",
+        "The SOAP XML in the message does not match the corresponding XML schema definition.";
     /// The reply does not fit the requested envelope.
-    pub const MAX_ENVELOPE_SIZE: u32 = 2150858823;
+    MAX_ENVELOPE_SIZE = 2150858823, "maximum envelope size", Sender "EncodingLimit",
+        "The WS-Management service cannot process the request because the response is larger than the \
+         MaxEnvelopeSize in the request.";
     /// The reply does not fit the host's own envelope limit.
-    pub const MAX_ENVELOPE_SIZE_EXCEEDED: u32 = 2150858824;
+    MAX_ENVELOPE_SIZE_EXCEEDED = 2150858824, "maximum envelope size exceeded", Sender "EncodingLimit",
+        "The response that the WS-Management service computed exceeds the maximum envelope size.";
     /// A class without keys was given selectors.
-    pub const SINGLETON_WITH_SELECTORS: u32 = 2150859002;
+    SINGLETON_WITH_SELECTORS = 2150859002, "singleton given selectors", Sender "InvalidSelectors",
+        "The WS-Management service cannot process the request because it has selectors for a class with a \
+         single instance.";
     /// WQL was sent with a class URI.
-    pub const WQL_NEEDS_WILDCARD: u32 = 2150859003;
+    WQL_NEEDS_WILDCARD = 2150859003, "WQL needs a wildcard resource", Sender "CannotProcessFilter",
+        "The WQL filter dialect needs a resource URI that ends with an asterisk.";
     /// An object is nested too deeply.
-    pub const WMI_NESTING: u32 = 2150859008;
+    WMI_NESTING = 2150859008, "WMI nesting too deep", Sender "InvalidParameter",
+        "The WMI object is nested too deeply.";
     /// A reference names another host.
-    pub const REMOTE_CIM_PATH: u32 = 2150859009;
+    REMOTE_CIM_PATH = 2150859009, "remote CIM path not supported", Sender "InvalidParameter",
+        "The WS-Management service does not support a reference to an object on another computer.";
     /// The provider cannot do it.
-    pub const PROVIDER_NOT_CAPABLE: u32 = 2150859010;
+    PROVIDER_NOT_CAPABLE = 2150859010, "provider not capable", Sender "ActionNotSupported",
+        "The WMI provider does not support the operation.";
     /// A value is not valid.
-    pub const INVALID_VALUE: u32 = 2150859011;
+    INVALID_VALUE = 2150859011, "invalid value", Sender "InvalidParameter",
+        "The WMI provider returned an invalid value.";
     /// WMI denied access.
-    pub const WMI_SERVICE_ACCESS_DENIED: u32 = 2150859012;
+    WMI_SERVICE_ACCESS_DENIED = 2150859012, "WMI service access denied", Sender "AccessDenied",
+        "The WMI service denied access.";
     /// The provider denied access.
-    pub const WMI_PROVIDER_ACCESS_DENIED: u32 = 2150859013;
+    WMI_PROVIDER_ACCESS_DENIED = 2150859013, "WMI provider access denied", Sender "AccessDenied",
+        "The WMI provider denied access.";
     /// WMI denied the connection.
-    pub const WMI_CONNECTION_ACCESS_DENIED: u32 = 2150859014;
+    WMI_CONNECTION_ACCESS_DENIED = 2150859014, "WMI connection access denied", Sender "AccessDenied",
+        "The WMI service denied the connection.";
     /// Too many shells of this user.
-    pub const SHELL_QUOTA: u32 = 2150859173;
+    SHELL_QUOTA = 2150859173, "shell quota", Sender "QuotaLimit",
+        "The maximum number of concurrent shells for this user is exceeded.";
     /// Too many operations of this user.
-    pub const OPERATION_QUOTA: u32 = 2150859174;
+    OPERATION_QUOTA = 2150859174, "operation quota", Sender "QuotaLimit",
+        "The maximum number of concurrent operations for this user is exceeded.";
     /// This user's load is too high.
-    pub const USER_QUOTA: u32 = 2150859175;
+    USER_QUOTA = 2150859175, "user quota", Sender "QuotaLimit",
+        "The user load quota is exceeded.";
     /// The system's load is too high.
-    pub const SYSTEM_QUOTA: u32 = 2150859176;
+    SYSTEM_QUOTA = 2150859176, "system quota", Sender "QuotaLimit",
+        "The system load quota is exceeded.";
     /// WBEM_E_FAILED.
-    pub const WBEM_FAILED: u32 = 0x80041001;
+    WBEM_FAILED = 0x80041001, "WMI: failed", Receiver "InternalError",
+        "The WMI service returned an error.";
     /// WBEM_E_NOT_FOUND.
-    pub const WBEM_NOT_FOUND: u32 = 0x80041002;
+    WBEM_NOT_FOUND = 0x80041002, "WMI: not found", Sender "DestinationUnreachable",
+        "The WMI service cannot find the object.";
     /// WBEM_E_ACCESS_DENIED.
-    pub const WBEM_ACCESS_DENIED: u32 = 0x80041003;
+    WBEM_ACCESS_DENIED = 0x80041003, "WMI: access denied", Sender "AccessDenied",
+        "The WMI service denied access.";
     /// WBEM_E_INVALID_NAMESPACE.
-    pub const WBEM_INVALID_NAMESPACE: u32 = 0x8004100E;
+    WBEM_INVALID_NAMESPACE = 0x8004100E, "WMI: invalid namespace", Sender "DestinationUnreachable",
+        "The WMI service cannot find the namespace.";
     /// WBEM_E_INVALID_CLASS.
-    pub const WBEM_INVALID_CLASS: u32 = 0x80041010;
+    WBEM_INVALID_CLASS = 0x80041010, "WMI: invalid class", Sender "DestinationUnreachable",
+        "The WMI service cannot find the class.";
     /// WBEM_E_INVALID_QUERY.
-    pub const WBEM_INVALID_QUERY: u32 = 0x80041017;
+    WBEM_INVALID_QUERY = 0x80041017, "WMI: invalid query", Sender "CannotProcessFilter",
+        "The WMI service cannot process the query.";
     /// WBEM_E_INVALID_METHOD.
-    pub const WBEM_INVALID_METHOD: u32 = 0x8004102E;
+    WBEM_INVALID_METHOD = 0x8004102E, "WMI: invalid method", Sender "ActionNotSupported",
+        "The WMI class has no such method.";
     /// WBEM_E_INVALID_METHOD_PARAMETERS, also when selectors are missing.
-    pub const WBEM_INVALID_METHOD_PARAMETERS: u32 = 0x8004102F;
+    WBEM_INVALID_METHOD_PARAMETERS = 0x8004102F, "WMI: invalid method parameters", Sender "InvalidParameter",
+        "The WMI service cannot use the parameters of the method.";
 }
-
-const fn entry(
-    code: u32,
-    name: &'static str,
-    soap_code: &'static str,
-    subcode: &'static str,
-    text: &'static str,
-) -> Entry {
-    Entry { code, name, soap_code, subcode, text }
-}
-
-static ENTRIES: &[Entry] = &[
-    entry(code::ACCESS_DENIED, "access denied", "Sender", "AccessDenied", "Access is denied."),
-    entry(
-        code::RESOURCE_NOT_FOUND,
-        "resource not found",
-        "Sender",
-        "DestinationUnreachable",
-        "The service cannot find the resource identified by the resource URI and selectors.",
-    ),
-    entry(
-        code::INVALID_ACTION_URI,
-        "invalid action URI",
-        "Sender",
-        "ActionNotSupported",
-        "The resource URI does not support the requested operation.",
-    ),
-    entry(
-        code::UNSUPPORTED_TIMEOUT,
-        "unsupported time-out",
-        "Sender",
-        "InvalidTimeout",
-        "The WS-Management service cannot process the request because the OperationTimeout is not valid.",
-    ),
-    entry(
-        code::SOAP_VERSION_MISMATCH,
-        "SOAP version mismatch",
-        "VersionMismatch",
-        "",
-        "The WS-Management service does not support the SOAP version specified in the request.",
-    ),
-    entry(
-        code::INVALID_MESSAGE_HEADER,
-        "invalid message header",
-        "Sender",
-        "InvalidMessageInformationHeader",
-        "The WS-Management service cannot process the request. The request contains one or more invalid SOAP headers.",
-    ),
-    entry(
-        code::MUST_UNDERSTAND,
-        "header not understood",
-        "MustUnderstand",
-        "",
-        "The WS-Management service cannot process a SOAP header in the request that is marked as mustUnderstand by the client.",
-    ),
-    entry(
-        code::MESSAGE_HEADER_REQUIRED,
-        "message header required",
-        "Sender",
-        "MessageInformationHeaderRequired",
-        "The WS-Management service cannot process the request. The request does not have all the expected SOAP headers.",
-    ),
-    entry(
-        code::DESTINATION_UNREACHABLE,
-        "destination unreachable",
-        "Sender",
-        "DestinationUnreachable",
-        "The client cannot connect to the destination specified in the request.",
-    ),
-    entry(
-        code::ACTION_NOT_SUPPORTED,
-        "action not supported",
-        "Sender",
-        "ActionNotSupported",
-        "The action is not supported by the service.",
-    ),
-    entry(
-        code::FILTER_DIALECT,
-        "filter dialect not supported",
-        "Sender",
-        "FilterDialectRequestedUnavailable",
-        "The WS-Management service does not support the filter dialect in the request.",
-    ),
-    entry(
-        code::CANNOT_PROCESS_FILTER,
-        "cannot process filter",
-        "Sender",
-        "CannotProcessFilter",
-        "The WS-Management service cannot process the filter in the request.",
-    ),
-    entry(
-        code::INVALID_ENUMERATION_CONTEXT,
-        "invalid enumeration context",
-        "Receiver",
-        "InvalidEnumerationContext",
-        "The WS-Management service cannot process the request. The enumeration context in the request is not valid.",
-    ),
-    entry(
-        code::ENCODING_LIMIT,
-        "envelope too large",
-        "Sender",
-        "EncodingLimit",
-        "The WS-Management service cannot process the request because the request envelope is too large.",
-    ),
-    entry(
-        code::TIMED_OUT,
-        "operation timed out",
-        "Receiver",
-        "TimedOut",
-        "The WS-Management service cannot complete the operation within the time specified in OperationTimeout.",
-    ),
-    entry(
-        code::ENVELOPE_LIMIT_TOO_SMALL,
-        "encoding limit",
-        "Sender",
-        "EncodingLimit",
-        "The WS-Management service cannot process the request because the MaxEnvelopeSize value is too small; it must be at least 8192.",
-    ),
-    entry(
-        code::INVALID_PARAMETER,
-        "invalid parameter",
-        "Sender",
-        "InvalidParameter",
-        "The WS-Management service cannot process the request because a parameter is not valid.",
-    ),
-    entry(
-        code::INVALID_RESOURCE_URI,
-        "invalid resource URI",
-        "Sender",
-        "InvalidResourceURI",
-        "The WS-Management service cannot process the request. The resource URI is missing or it has an incorrect format.",
-    ),
-    entry(
-        code::INVALID_SELECTORS,
-        "invalid selectors",
-        "Sender",
-        "InvalidSelectors",
-        "The WS-Management service cannot process the request because the selectors are not valid for the resource.",
-    ),
-    entry(
-        code::QUOTA_LIMIT,
-        "quota limit",
-        "Sender",
-        "QuotaLimit",
-        "The WS-Management service cannot process the request because a quota is exceeded.",
-    ),
-    entry(
-        code::SCHEMA_VALIDATION,
-        "schema validation error",
-        "Sender",
-        "SchemaValidationError",
-        "The SOAP XML in the message does not match the corresponding XML schema definition.",
-    ),
-    entry(
-        code::MAX_ENVELOPE_SIZE,
-        "maximum envelope size",
-        "Sender",
-        "EncodingLimit",
-        "The WS-Management service cannot process the request because the response is larger than the MaxEnvelopeSize in the request.",
-    ),
-    entry(
-        code::MAX_ENVELOPE_SIZE_EXCEEDED,
-        "maximum envelope size exceeded",
-        "Sender",
-        "EncodingLimit",
-        "The response that the WS-Management service computed exceeds the maximum envelope size.",
-    ),
-    entry(
-        code::SINGLETON_WITH_SELECTORS,
-        "singleton given selectors",
-        "Sender",
-        "InvalidSelectors",
-        "The WS-Management service cannot process the request because it has selectors for a class with a single instance.",
-    ),
-    entry(
-        code::WQL_NEEDS_WILDCARD,
-        "WQL needs a wildcard resource",
-        "Sender",
-        "CannotProcessFilter",
-        "The WQL filter dialect needs a resource URI that ends with an asterisk.",
-    ),
-    entry(
-        code::WMI_NESTING,
-        "WMI nesting too deep",
-        "Sender",
-        "InvalidParameter",
-        "The WMI object is nested too deeply.",
-    ),
-    entry(
-        code::REMOTE_CIM_PATH,
-        "remote CIM path not supported",
-        "Sender",
-        "InvalidParameter",
-        "The WS-Management service does not support a reference to an object on another computer.",
-    ),
-    entry(
-        code::PROVIDER_NOT_CAPABLE,
-        "provider not capable",
-        "Sender",
-        "ActionNotSupported",
-        "The WMI provider does not support the operation.",
-    ),
-    entry(
-        code::INVALID_VALUE,
-        "invalid value",
-        "Sender",
-        "InvalidParameter",
-        "The WMI provider returned an invalid value.",
-    ),
-    entry(
-        code::WMI_SERVICE_ACCESS_DENIED,
-        "WMI service access denied",
-        "Sender",
-        "AccessDenied",
-        "The WMI service denied access.",
-    ),
-    entry(
-        code::WMI_PROVIDER_ACCESS_DENIED,
-        "WMI provider access denied",
-        "Sender",
-        "AccessDenied",
-        "The WMI provider denied access.",
-    ),
-    entry(
-        code::WMI_CONNECTION_ACCESS_DENIED,
-        "WMI connection access denied",
-        "Sender",
-        "AccessDenied",
-        "The WMI service denied the connection.",
-    ),
-    entry(
-        code::SHELL_QUOTA,
-        "shell quota",
-        "Sender",
-        "QuotaLimit",
-        "The maximum number of concurrent shells for this user is exceeded.",
-    ),
-    entry(
-        code::OPERATION_QUOTA,
-        "operation quota",
-        "Sender",
-        "QuotaLimit",
-        "The maximum number of concurrent operations for this user is exceeded.",
-    ),
-    entry(code::USER_QUOTA, "user quota", "Sender", "QuotaLimit", "The user load quota is exceeded."),
-    entry(code::SYSTEM_QUOTA, "system quota", "Sender", "QuotaLimit", "The system load quota is exceeded."),
-    entry(
-        code::WBEM_FAILED,
-        "WMI: failed",
-        "Receiver",
-        "InternalError",
-        "The WMI service returned an error.",
-    ),
-    entry(
-        code::WBEM_NOT_FOUND,
-        "WMI: not found",
-        "Sender",
-        "DestinationUnreachable",
-        "The WMI service cannot find the object.",
-    ),
-    entry(
-        code::WBEM_ACCESS_DENIED,
-        "WMI: access denied",
-        "Sender",
-        "AccessDenied",
-        "The WMI service denied access.",
-    ),
-    entry(
-        code::WBEM_INVALID_NAMESPACE,
-        "WMI: invalid namespace",
-        "Sender",
-        "DestinationUnreachable",
-        "The WMI service cannot find the namespace.",
-    ),
-    entry(
-        code::WBEM_INVALID_CLASS,
-        "WMI: invalid class",
-        "Sender",
-        "DestinationUnreachable",
-        "The WMI service cannot find the class.",
-    ),
-    entry(
-        code::WBEM_INVALID_QUERY,
-        "WMI: invalid query",
-        "Sender",
-        "CannotProcessFilter",
-        "The WMI service cannot process the query.",
-    ),
-    entry(
-        code::WBEM_INVALID_METHOD,
-        "WMI: invalid method",
-        "Sender",
-        "ActionNotSupported",
-        "The WMI class has no such method.",
-    ),
-    entry(
-        code::WBEM_INVALID_METHOD_PARAMETERS,
-        "WMI: invalid method parameters",
-        "Sender",
-        "InvalidParameter",
-        "The WMI service cannot use the parameters of the method.",
-    ),
-];

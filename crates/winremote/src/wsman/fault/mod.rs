@@ -68,6 +68,13 @@ impl Fault {
         Self { provider: Some(Box::new(provider)), ..Self::new(code) }
     }
 
+    /// The fault for a message that does not follow its schema, saying where.
+    pub(crate) fn schema(why: &str) -> Self {
+        let fault = Self::new(code::SCHEMA_VALIDATION);
+        let reason = format!("{} ({why}).", fault.reason.trim_end_matches('.'));
+        fault.with_reason(reason)
+    }
+
     /// The same fault with another sentence for people.
     #[must_use]
     pub fn with_reason(mut self, reason: impl Into<String>) -> Self {
@@ -127,16 +134,17 @@ impl Fault {
             "ask for less at a time, or raise the limit here and on the host (`winrm set winrm/config @{MaxEnvelopeSizekb=\"2048\"}`)"
                 .to_owned()
         } else {
-            "look at the WMI-Activity and Hyper-V-VMMS event logs on the host".to_owned()
+            "look at the WMI-Activity event log of the host".to_owned()
         }
     }
 
     /// Whether the same call can help later.
     pub(crate) fn retry(&self) -> Retry {
-        if self.is_quota() || self.code == code::INVALID_ENUMERATION_CONTEXT {
-            Retry::Later
-        } else {
-            Retry::No
+        match self.code {
+            // The query has to begin anew, which is what repeating the call does.
+            code::INVALID_ENUMERATION_CONTEXT => Retry::Now,
+            _ if self.is_quota() => Retry::Later,
+            _ => Retry::No,
         }
     }
 }

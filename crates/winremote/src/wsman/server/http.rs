@@ -30,6 +30,8 @@ use crate::xml::text_of_bytes;
 
 /// Requests under way may take as long as this after shutdown was asked for.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// How long a connection may be idle, or take to send a request's head (`MaxPacketRetrievalTimeSeconds`).
+const IDLE_MAX: Duration = Duration::from_secs(120);
 /// A pause after a failed accept, which mostly means that file handles ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -79,7 +81,10 @@ pub(super) async fn serve_connection<P: Provider>(
         async move { Ok::<_, Infallible>(respond(&shared, request).await) }
     });
     let mut builder = http1::Builder::new();
-    let connection = builder.timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
+    let connection = builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE_MAX)
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,

@@ -22,7 +22,7 @@ pub(super) async fn get<P: Provider>(shared: &Shared<P>, request: &Request) -> R
         return Err(Fault::new(code::INVALID_RESOURCE_URI));
     }
     if !request.message.body.children.is_empty() {
-        return Err(invalid("the body of Get must be empty"));
+        return Err(Fault::schema("the body of Get must be empty"));
     }
     let instance = shared.provider.get(&request.target).await?;
     let mut writer = Writer::new();
@@ -45,7 +45,7 @@ pub(super) async fn invoke<P: Provider>(shared: &Shared<P>, request: &Request) -
     if request.target.class == "*" {
         return Err(Fault::new(code::INVALID_RESOURCE_URI));
     }
-    let arguments = calls::read_input(&request.message.body, uri, method).map_err(|why| invalid(&why))?;
+    let arguments = calls::read_input(&request.message.body, uri, method)?;
     let output = shared.provider.invoke(&request.target, method, &arguments).await?;
     Ok(calls::output_body(&request.target.namespace, &request.target.class, method, &output))
 }
@@ -58,7 +58,7 @@ fn wsman_actions() -> &'static str {
 /// Enumerate.
 pub(super) async fn enumerate<P: Provider>(shared: &Shared<P>, request: &Request) -> Result<String, Fault> {
     let element = only(&request.message.body, "Enumerate")?;
-    let asked = EnumerateRequest::read(element).map_err(|why| invalid(&why))?;
+    let asked = EnumerateRequest::read(element).map_err(|why| Fault::schema(&why))?;
     if asked.mode.is_some() {
         return Err(Fault::new(code::ACTION_NOT_SUPPORTED).with_reason("Only objects are enumerated here."));
     }
@@ -87,7 +87,7 @@ pub(super) async fn enumerate<P: Provider>(shared: &Shared<P>, request: &Request
 /// Pull: as many items as were asked for and fit, the rest under a new context.
 pub(super) fn pull<P: Provider>(shared: &Shared<P>, request: &Request) -> Result<String, Fault> {
     let (context, max_elements) =
-        read_pull(only(&request.message.body, "Pull")?).map_err(|why| invalid(&why))?;
+        read_pull(only(&request.message.body, "Pull")?).map_err(|why| Fault::schema(&why))?;
     let mut rest = shared.enumerations.take(&context, &request.user)?;
     let count = max_elements.min(shared.options.batch_items_max) as usize;
     let page = take_page(&mut rest.items, count, &rest.columns, &rest.namespace, request.max_envelope_bytes)?;
@@ -160,11 +160,6 @@ fn write_item(item: &Instance, columns: &[String], namespace: &str) -> String {
 fn only<'a>(body: &'a Element, name: &str) -> Result<&'a Element, Fault> {
     match body.children.as_slice() {
         [only] if only.is(ENUMERATION, name) => Ok(only),
-        _ => Err(invalid(&format!("the body must hold {name} alone"))),
+        _ => Err(Fault::schema(&format!("the body must hold {name} alone"))),
     }
-}
-
-fn invalid(why: &str) -> Fault {
-    let text = Fault::new(code::SCHEMA_VALIDATION).reason;
-    Fault::new(code::SCHEMA_VALIDATION).with_reason(format!("{} ({why}).", text.trim_end_matches('.')))
 }
