@@ -6,8 +6,9 @@ use std::path::Path;
 
 use super::markdown;
 use crate::finding::Finding;
+use crate::rust_text;
 use crate::tree::Tree;
-use crate::workspace::Package;
+use crate::workspace::{Dependency, Package};
 
 const MANIFEST: &str = "Cargo.toml";
 const REASONS: &str = "docs/dependencies.md";
@@ -27,8 +28,10 @@ pub(crate) fn check(tree: &Tree, packages: &[Package], root: &Path) -> Vec<Findi
     let mut findings = reasons(tree, &entries);
     findings.extend(entries.iter().filter_map(|entry| unused(entry, packages)));
     for package in packages {
-        let manifest = format!("{}/Cargo.toml", package.folder(root));
+        let folder = package.folder(root);
+        let manifest = format!("{folder}/Cargo.toml");
         findings.extend(outside_table(&manifest, tree.text(&manifest).unwrap_or_default()));
+        findings.extend(package.dependencies.iter().filter_map(|used| unnamed(tree, &folder, used)));
     }
     findings
 }
@@ -104,10 +107,29 @@ fn outside_table(path: &str, manifest: &str) -> Vec<Finding> {
         .collect()
 }
 
+/// A dependency that no file of its crate names is dead weight in every build of it; one that only tests name is so
+/// in the product.
+fn unnamed(tree: &Tree, folder: &str, dependency: &Dependency) -> Option<Finding> {
+    let ident = dependency.name.replace('-', "_");
+    let sources = if dependency.is_dev() { format!("{folder}/") } else { format!("{folder}/src/") };
+    let named = tree
+        .ending(".rs")
+        .filter(|file| file.path.starts_with(&sources))
+        .any(|file| rust_text::words(&rust_text::code_only(file.text)).any(|(_, word)| word == ident));
+    (!named).then(|| {
+        let what = format!("no code in {sources} names `{}`", dependency.name);
+        Finding::new(
+            &format!("{folder}/Cargo.toml"),
+            1,
+            what,
+            "remove the dependency, or keep it for tests only",
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workspace::Dependency;
 
     const TABLE: &str = "[workspace]\nresolver = \"3\"\n[workspace.dependencies]\n# ours\n\
                          vdisk = { path = \"crates/vdisk\" }\nhyper-util = \"0.1\"\n[profile.dev]\nx = 1\n";
@@ -173,5 +195,12 @@ mod tests {
 
             assert!(found[0].starts_with("crates/a/Cargo.toml:2: `hyper-util = \"0.2\"`"), "{found:?}");
         }
+    }
+
+    #[test]
+    fn a_dependency_that_no_code_names_is_found() {
+        let found = findings(TABLE, PAGE, CRATE, "//! hyper_util\nuse vdisk::y; // hyper_util\n");
+
+        assert!(found[0].contains("no code in crates/a/src/ names `hyper-util`"), "{found:?}");
     }
 }
