@@ -36,6 +36,16 @@ async fn a_host_that_is_away_is_told_from_a_wrong_password() {
 }
 
 #[tokio::test]
+async fn a_refused_sign_in_is_told_even_while_a_large_request_is_still_being_sent() {
+    let mut wrong = options();
+    wrong.credentials = Credentials::basic("operator", "guess");
+    let client = client_with(Arc::new(lab(0)), ServerOptions::default(), wrong);
+    let large = [("Text", "x".repeat(400_000).into())];
+    let error = client.invoke(&reference(0), "Echo", large).await.unwrap_err();
+    assert_eq!((error.code(), error.may_have_run()), ("WR-002", false));
+}
+
+#[tokio::test]
 async fn a_web_server_is_not_taken_for_a_host() {
     let error = get(Say::Http("200 OK", "text/html", "<html>It works</html>".to_owned())).await;
     assert_eq!(

@@ -107,7 +107,10 @@ async fn respond<P: Provider>(shared: &Shared<P>, request: Request<Incoming>) ->
     }
     let asks_to_identify = request.headers().contains_key("WSMANIDENTIFY");
     let user = signed_in(shared, request.headers().get(AUTHORIZATION));
+    let limit = shared.options.max_envelope_bytes as usize;
     if user.is_none() && !asks_to_identify {
+        // A client that is still sending would see a broken connection instead of the refusal.
+        _ = Limited::new(request.into_body(), limit).collect().await;
         return unauthorized();
     }
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -115,7 +118,6 @@ async fn respond<P: Provider>(shared: &Shared<P>, request: Request<Incoming>) ->
     if !content_type.to_ascii_lowercase().starts_with("application/soap+xml") {
         return empty(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
-    let limit = shared.options.max_envelope_bytes as usize;
     let body = match Limited::new(request.into_body(), limit).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {

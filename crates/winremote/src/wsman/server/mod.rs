@@ -3,7 +3,7 @@
 //! It is as strict as WinRM is known to be and shows the same quirks: one item in the first reply of an optimised
 //! enumeration, a new context with every reply, `xsi:nil` for empty arrays, references without wrapper, faults with
 //! HTTP status 500. Layers: `http` (connections, sign-in) → `dispatch` (header checks, time-out, envelope size) →
-//! `transfer`-like handlers in `requests` → the provider. Known limits: sign-in is Basic only, references are never
+//! `requests` (one function for each operation) → the provider. Known limits: sign-in is Basic only, references are never
 //! returned in place of objects, and there is neither Put, Create nor Delete.
 
 mod dispatch;
