@@ -39,7 +39,8 @@ fn connecting() -> Vec<Error> {
     let operation = "Identify".to_owned();
     let denied = Cause::AccessDenied { host: at(), operation, reason: "Access is denied".to_owned() };
     let namespace = Box::new(Fault::new(code::WBEM_INVALID_NAMESPACE));
-    let missing = Cause::Fault { host: at(), operation: "a query".to_owned(), fault: namespace };
+    let missing =
+        Cause::Fault { host: at(), operation: "a query".to_owned(), fault: namespace, may_have_run: false };
     let unusable = Cause::Endpoint { url: endpoint(), reason: "it has no port".to_owned() };
     vec![
         Error::HostUnreachable { host: host(), endpoint: endpoint(), cause: unreachable() },
