@@ -12,7 +12,7 @@ use super::typed::{
     ADAPTER, CONTROLLER, DRIVE, IMAGE, MEMORY, PROCESSOR, Properties, typed_instance, typed_of_class,
 };
 use crate::call::{Call, Ended, bad_answer};
-use crate::error::{Attempt, Result};
+use crate::error::{Attempt, Error, Result};
 use crate::host::Host;
 use crate::id::VmId;
 use crate::inventory::Gap;
@@ -36,8 +36,9 @@ impl Host {
         left_out: &mut Vec<Gap>,
     ) -> Result<()> {
         let site = Site { host: self, at, vm };
-        site.adjust(wmi::MEMORY_SETTINGS, layout.memory, MEMORY, left_out).await?;
-        site.adjust(wmi::PROCESSOR_SETTINGS, layout.processor, PROCESSOR, left_out).await?;
+        site.adjust("memory settings", wmi::MEMORY_SETTINGS, layout.memory, MEMORY, left_out).await?;
+        site.adjust("processor settings", wmi::PROCESSOR_SETTINGS, layout.processor, PROCESSOR, left_out)
+            .await?;
         for controller in &layout.controllers {
             site.add_controller(controller, left_out).await?;
         }
@@ -49,9 +50,11 @@ impl Host {
 }
 
 impl Site<'_> {
-    /// Memory and processors are there from the start and only get their figures.
+    /// Memory and processors are there from the start and only get their figures. A smaller host may refuse them;
+    /// then its defaults stay.
     async fn adjust(
         &self,
+        what: &str,
         class: &str,
         setting: Option<&Setting>,
         properties: Properties,
@@ -60,7 +63,7 @@ impl Site<'_> {
         let Some(setting) = setting else { return Ok(()) };
         let rows = self.host.query(self.at, &wmi::owned_by(class, self.vm.guid())).await?;
         let Some(id) = rows.first().and_then(|row| row.get_str("InstanceID").ok()) else {
-            left_out.push(Gap::new(class, "the new VM has no such setting"));
+            left_out.push(Gap::new(what, "the new VM has none of its own"));
             return Ok(());
         };
         let changed = typed_instance(setting, properties, left_out).with("InstanceID", id);
@@ -70,10 +73,11 @@ impl Site<'_> {
             arguments: vec![("ResourceSettings", vec![changed].into())],
             within: super::STEP_WITHIN,
         };
-        match self.host.run(self.at, call).await? {
-            Ended::Now(_) | Ended::Job(_) => Ok(()),
-            Ended::Unseen(error) => Err(error),
-        }
+        let changed = match self.host.run(self.at, call).await {
+            Ok(Ended::Now(_) | Ended::Job(_)) => Ok(()),
+            Ok(Ended::Unseen(error)) | Err(error) => Err(error),
+        };
+        unless_refused(changed, what, left_out)
     }
 
     async fn add_controller(&self, controller: &Controller<'_>, left_out: &mut Vec<Gap>) -> Result<()> {
@@ -82,7 +86,11 @@ impl Site<'_> {
             None => self.add(typed_instance(controller.setting, CONTROLLER, left_out)).await?,
         };
         for drive in &controller.drives {
-            self.add_drive(drive, &path, left_out).await?;
+            let added = self.add_drive(drive, &path, left_out).await;
+            match drive.image {
+                Some(_) => added?,
+                None => unless_refused(added, "optical drive", left_out)?,
+            }
         }
         Ok(())
     }
@@ -150,10 +158,11 @@ impl Site<'_> {
         if !wanted.get_bool("StaticMacAddress").unwrap_or(false) {
             wanted.remove("Address");
         }
-        match self.host.add_resource(self.at, self.vm, wanted).await? {
-            None => Ok(()),
-            Some(error) => Err(error),
-        }
+        let added = match self.host.add_resource(self.at, self.vm, wanted).await {
+            Ok(None) => Ok(()),
+            Ok(Some(error)) | Err(error) => Err(error),
+        };
+        unless_refused(added, "network adapter", left_out)
     }
 
     /// Adds a controller or drive and returns its object path.
@@ -206,6 +215,18 @@ impl Site<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// A VM with its disks is worth more than none: what else the host refuses is left out and told. A call that did
+/// not come through is an error all the same.
+fn unless_refused(done: Result<()>, what: &str, left_out: &mut Vec<Gap>) -> Result<()> {
+    match done {
+        Err(error @ (Error::Refused { .. } | Error::JobFailed { .. })) => {
+            left_out.push(Gap::new(what, error.to_string()));
+            Ok(())
+        }
+        done => done,
     }
 }
 

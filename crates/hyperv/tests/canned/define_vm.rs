@@ -184,6 +184,28 @@ async fn what_is_left_out_is_told() {
 }
 
 #[tokio::test]
+async fn a_vm_with_its_disks_is_worth_more_than_none() {
+    let made = |world: &mut World, asked: &Instance| {
+        let mut device = asked.get_array::<Instance>("ResourceSettings").unwrap().remove(0);
+        if ["Synthetic DVD Drive", "Synthetic Ethernet Port"].iter().any(|kind| is(&device, kind)) {
+            return Ok(Output::new(32770));
+        }
+        device.set("InstanceID", format!(r"Microsoft:{NEW}\{}", world.calls.len()));
+        world.rows.push(device.in_namespace(NAMESPACE));
+        Ok(Output::new(0))
+    };
+    let small =
+        target().on("AddResourceSettings", made).on("ModifyResourceSettings", |_, _| Ok(Output::new(32773)));
+    let (made, _) = define(small).await;
+    let left_out: Vec<_> = made.unwrap().left_out.into_iter().map(|gap| gap.what).collect();
+    assert_eq!(left_out, ["connection to Production", "memory settings", "optical drive", "network adapter"]);
+}
+
+fn is(device: &Instance, kind: &str) -> bool {
+    device.get_str("ResourceSubType").unwrap().ends_with(kind)
+}
+
+#[tokio::test]
 async fn a_vm_that_cannot_be_finished_is_removed_again() {
     let (made, world) = define(target().on("AddResourceSettings", |_, _| Ok(Output::new(32773)))).await;
     assert_eq!(made.unwrap_err().code(), "HV-012");
