@@ -57,6 +57,49 @@ fn opening_for_writing_changes_nothing_until_the_first_write() {
     assert_eq!(data_guid(&file), renewed, "renewed once for each opening");
 }
 
+/// The number of the current header cannot grow any more: reading is fine, writing would wrap it.
+#[test]
+fn a_file_with_the_largest_sequence_number_is_read_but_not_written() {
+    let (file, disk) = small_disk(MIB);
+    disk.close().unwrap();
+    let mut header = bytes_of(&file)[0x2_0000..0x2_1000].to_vec();
+    header[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
+    header[4..8].fill(0);
+    let sum = crc32c::crc32c(&header);
+    header[4..8].copy_from_slice(&sum.to_le_bytes());
+    file.write_at(0x2_0000, &header).unwrap();
+    let before = bytes_of(&file);
+
+    let mut disk = WritableDisk::open(Arc::new(file.clone())).unwrap();
+    assert!(content(&disk.as_disk()).iter().all(|byte| *byte == 0));
+    let error = disk.write_at(0, b"x").unwrap_err();
+    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    drop(disk);
+    assert!(bytes_of(&file) == before);
+}
+
+/// Readers see each block before or after its allocation, never the table without the bytes.
+#[test]
+fn a_reader_beside_the_writer_sees_zeros_or_what_was_written() {
+    let (_, mut writer) = small_disk(64 * MIB);
+    let reader = writer.as_disk();
+    std::thread::scope(|scope| {
+        let watch = scope.spawn(move || {
+            let mut sector = [0; 512];
+            let mut seen = 0;
+            while seen < 64 {
+                reader.read_at(seen * MIB, &mut sector).unwrap();
+                assert!(sector.iter().all(|byte| *byte == sector[0]), "block {seen} is mixed");
+                seen += u64::from(sector[0] != 0);
+            }
+        });
+        for block in 0..64 {
+            writer.write_at(block * MIB, &[7; 512]).unwrap();
+        }
+        watch.join().unwrap();
+    });
+}
+
 #[test]
 fn a_child_refuses_a_parent_that_was_written_since() {
     let (parent, child, _) = parent_and_child();
