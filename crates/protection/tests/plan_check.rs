@@ -1,6 +1,8 @@
 //! The checker must refuse what the planner must never say. Each test falsifies one statement
 //! of a good plan.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+
 mod fixture;
 
 use fixture::{World, point_id, rct_id, reference_point_id};

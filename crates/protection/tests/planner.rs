@@ -1,6 +1,8 @@
 //! The planner as a specification: what is known of a VM in, the plan as people read it out.
 //! Every plan here has passed the checker too.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+
 mod fixture;
 
 use fixture::{World, checkpoint, rct_id, reference_point, reference_point_id};

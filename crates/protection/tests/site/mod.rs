@@ -5,9 +5,10 @@
 //! simulated side, which also knows what the disk must contain.
 
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use hyperv::{Credentials, Host, HostProfile, PathMap, VmId};
@@ -21,19 +22,19 @@ use tempfile::TempDir;
 const USER: &str = "operator";
 const PASSWORD: &str = "lab only";
 const PASSPHRASE: &str = "a passphrase of the lab";
-pub const CAPACITY: u64 = 48 << 20;
+pub(crate) const CAPACITY: u64 = 48 << 20;
 
 /// The simulated side.
-pub struct Lab {
-    pub folder: TempDir,
-    pub host: SimulatedHost,
-    pub served: Served,
-    pub vm: SimVmId,
+pub(crate) struct Lab {
+    pub(crate) folder: TempDir,
+    pub(crate) host: SimulatedHost,
+    pub(crate) served: Served,
+    pub(crate) vm: SimVmId,
 }
 
 impl Lab {
     /// A running VM with one disk of 48 MiB, of which the guest has written about 6 MiB.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let host = SimulatedHost::builder(&folder.path().join("host"))
             .name("HV1")
@@ -51,7 +52,7 @@ impl Lab {
     }
 
     /// The guest writes bytes that tell `seed` apart from every other.
-    pub fn write(&self, offset: u64, length: usize, seed: u64) {
+    pub(crate) fn write(&self, offset: u64, length: usize, seed: u64) {
         let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
         let mut data = vec![0; length];
         for byte in &mut data {
@@ -66,18 +67,18 @@ impl Lab {
     }
 
     /// What the disk held when the newest checkpoint was taken.
-    pub fn expected_at_newest_checkpoint(&self) -> ExpectedDisk {
+    pub(crate) fn expected_at_newest_checkpoint(&self) -> ExpectedDisk {
         let newest: CheckpointId = self.host.moments(self.vm).unwrap().last().unwrap().checkpoint;
         self.host.expected(self.vm, 0, Some(newest)).unwrap()
     }
 
     /// How the product reaches this lab.
-    pub fn product(&self) -> Product {
+    pub(crate) fn product(&self) -> Product {
         Product { url: self.served.url(), paths: self.host.path_map(), home: self.folder.path().to_owned() }
     }
 
     /// Nothing of a backup is on the VM but `reference_points` marks.
-    pub fn assert_clean(&self, reference_points: usize) {
+    pub(crate) fn assert_clean(&self, reference_points: usize) {
         let left = self.host.leftovers(self.vm).unwrap();
         assert_eq!(left.checkpoints, [], "checkpoints are left");
         assert_eq!(left.avhdx_files, Vec::<PathBuf>::new(), "differencing files are left");
@@ -88,10 +89,10 @@ impl Lab {
 
 /// The product's side.
 #[derive(Debug, Clone)]
-pub struct Product {
-    pub url: String,
-    pub paths: Vec<(String, PathBuf)>,
-    pub home: PathBuf,
+pub(crate) struct Product {
+    pub(crate) url: String,
+    pub(crate) paths: Vec<(String, PathBuf)>,
+    pub(crate) home: PathBuf,
 }
 
 impl Product {
@@ -99,7 +100,7 @@ impl Product {
         self.home.join("repository")
     }
 
-    pub async fn host(&self) -> Result<Host> {
+    pub(crate) async fn host(&self) -> Result<Host> {
         let profile = HostProfile {
             name: "HV1".into(),
             endpoint: self.url.clone(),
@@ -110,7 +111,7 @@ impl Product {
     }
 
     /// Opens the repository, making it where there is none.
-    pub async fn repository(&self) -> Repository<Indexed> {
+    pub(crate) async fn repository(&self) -> Repository<Indexed> {
         let located = Repository::at_folder(&self.repository_folder());
         if !located.exists().await.unwrap() {
             let mut options = InitOptions::new(Secret::new(PASSPHRASE));
@@ -122,11 +123,11 @@ impl Product {
     }
 
     /// What `refpoint backup --vm sql01` does.
-    pub async fn backup(&self, listeners: Vec<Arc<dyn Listener>>) -> Result<BackupReport> {
+    pub(crate) async fn backup(&self, listeners: Vec<Arc<dyn Listener>>) -> Result<BackupReport> {
         self.backup_with(&Policy::default(), listeners).await
     }
 
-    pub async fn backup_with(
+    pub(crate) async fn backup_with(
         &self,
         policy: &Policy,
         listeners: Vec<Arc<dyn Listener>>,
@@ -144,18 +145,18 @@ impl Product {
     }
 
     /// A backup that must succeed: its restore point and its one disk.
-    pub async fn good_backup(&self) -> (PointId, DiskReport) {
+    pub(crate) async fn good_backup(&self) -> (PointId, DiskReport) {
         done(self.backup(Vec::new()).await.unwrap())
     }
 
     /// Restore points in the repository, newest last.
-    pub async fn points(&self) -> Vec<PointId> {
+    pub(crate) async fn points(&self) -> Vec<PointId> {
         let repository = self.repository().await;
         repository.points().await.unwrap().points.into_iter().map(|point| point.id).collect()
     }
 
     /// Compares the disk of a restore point with what it must be, byte for byte.
-    pub async fn assert_point_holds(&self, point: &PointId, expected: &ExpectedDisk) {
+    pub(crate) async fn assert_point_holds(&self, point: &PointId, expected: &ExpectedDisk) {
         let repository = self.repository().await;
         let record = repository.point(point).await.unwrap();
         let view = repository.disk(point, &record.disks[0].key).await.unwrap();
@@ -170,7 +171,7 @@ impl Product {
 }
 
 /// The restore point and the disk of a backup that succeeded without a warning.
-pub fn done(mut report: BackupReport) -> (PointId, DiskReport) {
+pub(crate) fn done(mut report: BackupReport) -> (PointId, DiskReport) {
     let vm = report.vms.remove(0);
     assert_eq!(vm.warnings, Vec::<String>::new());
     match vm.outcome {
@@ -185,11 +186,6 @@ fn weak() -> KdfStrength {
 }
 
 /// Where this test binary lives, to be run again as a child.
-pub fn this_program() -> PathBuf {
+pub(crate) fn this_program() -> PathBuf {
     std::env::current_exe().unwrap()
-}
-
-/// A path as an environment variable's value.
-pub fn text(path: &Path) -> String {
-    path.to_str().unwrap().to_owned()
 }
