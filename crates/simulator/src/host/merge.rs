@@ -28,13 +28,18 @@ pub(crate) fn begin_or_idle(core: &Arc<HostCore>, vm: SimVmId) {
     }
     core.state().busy.insert(vm, Busy::MergingDisks);
     core.event(event::STARTED, vm, "Background disk merge has been started.".into());
-    let core = Arc::clone(core);
+    let (merge, retry) = (core.timing.merge, core.timing.merge_retry);
+    // A host that everyone let go of does not go on merging; it does when it is started again.
+    let core = Arc::downgrade(core);
     tokio::spawn(async move {
-        tokio::time::sleep(core.timing.merge).await;
-        while !merge_all(&core, vm).await {
-            tokio::time::sleep(core.timing.merge_retry).await;
+        tokio::time::sleep(merge).await;
+        while let Some(core) = core.upgrade() {
+            if merge_all(&core, vm).await {
+                return idle(&core, vm);
+            }
+            drop(core);
+            tokio::time::sleep(retry).await;
         }
-        idle(&core, vm);
     });
 }
 

@@ -1,0 +1,47 @@
+//! A host that is stopped and started again on its folder is the same host.
+
+use crate::support::{Lab, MIB, rct_id};
+
+const CAPACITY: u64 = 64 * MIB;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checkpoints_reference_points_and_tracking_survive_a_restart() {
+    let (lab, vm) = Lab::with_vm().await;
+    lab.host.guest(vm).unwrap().write(0, 0, &[1; 4096]).unwrap();
+    let first = lab.checkpoint(vm).await;
+    let id = rct_id(&lab.convert(&first).await);
+    lab.merged(vm).await;
+    lab.host.guest(vm).unwrap().write(0, MIB, &[2; 4096]).unwrap();
+    let second = lab.checkpoint(vm).await;
+    lab.host.guest(vm).unwrap().write(0, 2 * MIB, &[3; 4096]).unwrap();
+
+    let lab = lab.restart().await;
+
+    assert_eq!(lab.host.vm_named("SQL01").unwrap(), vm);
+    let frozen = lab.disk_files(&second).await.remove(0);
+    assert_eq!(lab.changes(&frozen, &id, CAPACITY).await, std::slice::from_ref(&(MIB..MIB + 16384)));
+    let moment = lab.host.moments(vm).unwrap()[1].checkpoint;
+    let expected = lab.host.expected(vm, 0, Some(moment)).unwrap();
+    assert_eq!(expected.first_difference(&lab.open(&frozen)).unwrap(), None);
+    let mut sector = [0; 512];
+    lab.host.guest(vm).unwrap().read(0, 2 * MIB, &mut sector).unwrap();
+    assert_eq!(sector, [3; 512], "a write that was never flushed is in the write log and comes back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_that_was_interrupted_goes_on_after_a_restart() {
+    let (lab, vm) = Lab::with_vm().await;
+    let checkpoint = lab.checkpoint(vm).await;
+    lab.host.guest(vm).unwrap().write(0, 0, &[5; 512]).unwrap();
+    lab.host.hold_merges(true);
+    lab.convert(&checkpoint).await;
+
+    let lab = lab.restart().await;
+
+    lab.merged(vm).await;
+    let leftovers = lab.host.leftovers(vm).unwrap();
+    assert_eq!((leftovers.avhdx_files.len(), leftovers.merging), (0, false));
+    let mut sector = [0; 512];
+    lab.host.guest(vm).unwrap().read(0, 0, &mut sector).unwrap();
+    assert_eq!(sector, [5; 512]);
+}
