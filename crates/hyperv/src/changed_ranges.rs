@@ -6,14 +6,16 @@
 //! upon which the caller reads the whole disk. The path is passed as the host names it: a network path would make
 //! the host sign in somewhere with our identity. Source: `Msvm_ImageManagementService.GetVirtualDiskChanges`.
 
+use std::time::Duration;
+
 use vdisk::{ByteRange, ChangedRanges};
 use winremote::wsman::Output;
 
-use crate::call::{bad_answer, call_error};
+use crate::call::{bad_answer, call_error, job_of};
 use crate::error::{Attempt, Error, Result};
 use crate::host::Host;
 use crate::id::RctId;
-use crate::job::find_hresult;
+use crate::job::{JobEnd, find_hresult};
 use crate::wmi;
 
 const METHOD: &str = "GetVirtualDiskChanges";
@@ -29,6 +31,9 @@ const RANGES_MAX: usize = 1 << 20;
 
 /// Calls without end are refused; a 64 TiB disk needs 4,096 windows, and halving at most doubles the calls.
 const CALLS_MAX: u64 = 1 << 20;
+
+/// How long the host may look for the changes of one window, where it does so as a job.
+const CHANGES_WITHIN: Duration = Duration::from_secs(10 * 60);
 
 /// `ERROR_VHD_…` facility: change tracking invalid, disabled or missing all are in 0xC03A00xx.
 const VHD_ERRORS: std::ops::RangeInclusive<u32> = 0xC03A_0000..=0xC03A_00FF;
@@ -90,7 +95,7 @@ impl Host {
         };
         match output.return_value {
             0 => Ok(Some(output)),
-            4096 => Err(bad_answer(at, &"the changes come as a job, whose result cannot be read")),
+            4096 => self.changes_of_job(at, since, output).await.map(Some),
             32769 | 32774 | 32777 => {
                 Err(Error::Refused { at: Box::new(at.clone()), method: METHOD, code: output.return_value })
             }
@@ -98,6 +103,25 @@ impl Host {
                 let why = format!("{METHOD} returned {code} ({})", crate::error::return_code_name(code));
                 Err(lost(at, since, why))
             }
+        }
+    }
+
+    /// A job fails with the reason in its text; one that completes has put the ranges into the first answer, or
+    /// nowhere.
+    async fn changes_of_job(&self, at: &Attempt, since: &RctId, output: Output) -> Result<Output> {
+        let job = job_of(at, &output)?;
+        match self.await_job(at, &job, CHANGES_WITHIN).await {
+            Ok(JobEnd::Completed) if output.values.has("ProcessedByteLength") => Ok(output),
+            Ok(JobEnd::Completed) => {
+                Err(bad_answer(at, &"the changes come as a job, whose result cannot be read"))
+            }
+            Ok(JobEnd::Vanished) => Err(Error::JobVanished { at: Box::new(at.clone()) }),
+            Err(Error::JobFailed { failure, .. })
+                if failure.hresult.is_some_and(|hresult| VHD_ERRORS.contains(&hresult)) =>
+            {
+                Err(lost(at, since, failure.to_string()))
+            }
+            Err(error) => Err(error),
         }
     }
 }

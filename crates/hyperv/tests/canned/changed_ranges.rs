@@ -125,9 +125,37 @@ async fn an_id_that_is_no_longer_known_says_why_the_disk_is_read_in_full() {
 }
 
 #[tokio::test]
-async fn a_denied_or_asynchronous_answer_is_not_taken_for_lost_tracking() {
+async fn an_answer_as_a_job_is_waited_for() {
+    let (found, _) = changes(|world, asked| {
+        let ranges = honest(asked, &TRUTH, u64::MAX).values;
+        let mut answer = world.job(7);
+        for name in ["ProcessedByteLength", "ChangedByteOffsets", "ChangedByteLengths"] {
+            answer = answer.with(name, ranges.get(name).unwrap().clone());
+        }
+        Ok(answer)
+    })
+    .await;
+    assert_eq!(found.unwrap(), ChangedRanges::from_ranges(TRUTH));
+    let (found, _) = changes(|world, _| Ok(world.job(7))).await;
+    assert_eq!(found.unwrap_err().code(), "HV-015", "a job whose ranges are nowhere");
+}
+
+#[tokio::test]
+async fn a_failed_job_is_about_change_tracking_only_when_its_number_says_so() {
+    for (text, code) in [("Disabled. (0xC03A002A)", "HV-030"), ("In use. (0x80070020)", "HV-013")] {
+        let (found, _) = changes(move |world, _| {
+            let answer = world.job(10);
+            world.rows.last_mut().unwrap().set("ErrorDescription", text);
+            Ok(answer)
+        })
+        .await;
+        let error = found.unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_denied_answer_is_not_taken_for_lost_tracking() {
     let (found, _) = changes(|_, _| Ok(Output::new(32769))).await;
     assert_eq!(found.unwrap_err().code(), "HV-012");
-    let (found, _) = changes(|_, _| Ok(crate::support::job_started())).await;
-    assert_eq!(found.unwrap_err().code(), "HV-015");
 }
