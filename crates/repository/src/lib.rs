@@ -38,7 +38,7 @@ pub use format::slot::KdfStrength;
 pub use name::{DiskKey, PointId, SourceId};
 pub use read::{Damage, DiskView, VerifyReport};
 pub use repository::{
-    DEFAULT_BLOCK_BYTES, Indexed, InitOptions, Key, Located, PutOutcome, Repository, Unlocked,
+    DEFAULT_BLOCK_BYTES, Indexed, InitOptions, Key, Located, Opened, PutOutcome, Repository, Unlocked,
 };
 pub use secret::Secret;
 pub use session::{BaseDisk, DiskSpec, DiskWriter, PointSpec, WriteSession};

@@ -192,12 +192,15 @@ mod sealed {
     #[derive(Debug, Clone)]
     pub struct Handle(pub(super) std::sync::Arc<crate::core::Core>);
 
-    /// States in which the keys are known.
+    /// States in which the keys are known: for functions that read, whatever else is loaded. Sealed: only
+    /// the states here have it.
     pub trait Opened {
+        /// What all handles share; of use inside this crate only.
         fn handle(&self) -> &Handle;
     }
 }
-use sealed::{Handle, Opened};
+use sealed::Handle;
+pub use sealed::Opened;
 
 impl Opened for Unlocked {
     fn handle(&self) -> &Handle {
