@@ -5,6 +5,8 @@
 //! `retry`, so the text stays in one file and is pinned by one test.
 
 mod advice;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

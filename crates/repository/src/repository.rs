@@ -36,7 +36,7 @@ const HARMLESS_NAMES: [&str; 5] =
     [name::KEYS, "tmp", "lost+found", "System Volume Information", "$RECYCLE.BIN"];
 
 /// State: the place is known, nothing was read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Located {
     store: Arc<Store>,
 }

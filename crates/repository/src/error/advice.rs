@@ -58,10 +58,10 @@ impl Error {
                 "Open the repository with the recovery key and add a passphrase.".into()
             }
             Self::MissingObject { object, .. } | Self::DamagedObject { object, .. } => format!(
-                "Bring {object} back from a copy of the repository; `refpoint points verify` tells what it affects."
+                "Bring {object} back from a copy of the repository; verifying restore points tells which it affects."
             ),
             Self::DamagedRange { .. } => {
-                "Restore this range from another restore point; the next full read stores it again.".into()
+                "Restore this range from another restore point, or bring the object back from a copy.".into()
             }
             Self::DamagedAttachment { .. } => "Use another restore point of this source.".into(),
             Self::Full { place, .. } => {

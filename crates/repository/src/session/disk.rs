@@ -50,6 +50,8 @@ struct Progress {
     map: MapBuilder,
     summary: WriteSummary,
     hidden: Vec<Range<u64>>,
+    /// Bytes that `put` was given; fewer recorded means that a put was abandoned half way.
+    promised_bytes: u64,
 }
 
 pub(super) async fn begin(session: &Arc<Session>, spec: DiskSpec) -> Result<DiskWriter> {
@@ -65,7 +67,7 @@ pub(super) async fn begin(session: &Arc<Session>, spec: DiskSpec) -> Result<Disk
         return Err(Error::misuse(cause));
     }
     let map = MapBuilder::new(spec.capacity_bytes, session.config().block_bytes);
-    let progress = Progress { map, summary: WriteSummary::default(), hidden: Vec::new() };
+    let progress = Progress { map, summary: WriteSummary::default(), hidden: Vec::new(), promised_bytes: 0 };
     let writer = Writer {
         session: Arc::clone(session),
         base,
@@ -102,6 +104,7 @@ impl DiskWriter {
         let writer = &self.inner;
         writer.session.check()?;
         writer.check_range(offset, bytes.len() as u64)?;
+        locked(&writer.progress).promised_bytes += bytes.len() as u64;
         let (mut offset, mut rest) = (offset, bytes);
         while !rest.is_empty() {
             let to_border = usize::try_from(LEAF_BYTES - offset % LEAF_BYTES).map_err(Error::internal)?;
@@ -277,6 +280,9 @@ impl Writer {
         let stored_bytes = self.session.send(rest.into_iter().collect()).await?;
         let (map, mut summary) = {
             let mut progress = locked(&self.progress);
+            if progress.promised_bytes != progress.summary.put_bytes {
+                return Err(Error::misuse(format!("a put on disk {} was abandoned half way", self.spec.key)));
+            }
             let empty = MapBuilder::new(0, self.session.config().block_bytes);
             let mut map = std::mem::replace(&mut progress.map, empty);
             for leaves in std::mem::take(&mut progress.hidden) {

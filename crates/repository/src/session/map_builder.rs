@@ -81,8 +81,8 @@ impl MapBuilder {
             return Ok(None);
         }
         let slots = self.partial.remove(&leaf).unwrap_or_default();
-        let items = self.items(&slots, &[Item::Hole { units: LEAF_UNITS }]);
-        Ok(items.map(|items| Complete { level: 0, index: leaf, bytes: encode_leaf(&items) }))
+        let items = self.items(&slots, &[Item::Hole { units: LEAF_UNITS }]).ok_or(GivenTwice(offset))?;
+        Ok(Some(Complete { level: 0, index: leaf, bytes: encode_leaf(&items) }))
     }
 
     /// Takes the id of an object that was complete; its parent may be complete now.
@@ -230,4 +230,90 @@ fn push_base(items: &mut Vec<Item>, base: &[Item], units: Range<u64>) -> Option<
         }
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLOCK: u32 = 65536;
+    const MIB: u64 = 1 << 20;
+
+    fn chunk(id: u8) -> Slot {
+        Slot::Chunk { units: 16, id: ChunkId([id; 16]) }
+    }
+
+    fn give_leaf(map: &mut MapBuilder, leaf: u64) -> Complete {
+        assert_eq!(map.give(leaf * MIB, &[chunk(1); 15]), Ok(None));
+        map.give(leaf * MIB + 15 * u64::from(BLOCK), &[chunk(2)]).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_leaf_is_complete_with_its_last_block() {
+        let mut map = MapBuilder::new(10 * MIB, BLOCK);
+        let complete = give_leaf(&mut map, 3);
+        assert_eq!((complete.level, complete.index), (0, 3));
+        assert_eq!(map.settle(0, 3, Some(ChunkId([9; 16]))), None);
+        assert_eq!(map.give(3 * MIB, &[chunk(1)]), Err(GivenTwice(3 * MIB)));
+        assert!(map.take_partial().is_empty());
+    }
+
+    #[test]
+    fn the_last_leaf_and_node_need_only_what_the_capacity_has() {
+        let mut map = MapBuilder::new(2 * MIB + 512, BLOCK);
+        for leaf in 0..2 {
+            let complete = give_leaf(&mut map, leaf);
+            assert_eq!(map.settle(0, complete.index, Some(ChunkId([9; 16]))), None);
+        }
+        let tail = Slot::Chunk { units: 1, id: ChunkId([3; 16]) };
+        let complete = map.give(2 * MIB, &[tail]).unwrap().unwrap();
+        let root = map.settle(0, complete.index, Some(ChunkId([8; 16]))).unwrap();
+        assert_eq!((root.level, root.index), (1, 0));
+        assert_eq!(map.settle(1, 0, Some(ChunkId([7; 16]))), None);
+        assert_eq!(map.root(), Some(ChunkId([7; 16])));
+        assert_eq!(map.give(0, &[chunk(1)]), Err(GivenTwice(0)));
+    }
+
+    #[test]
+    fn memory_does_not_grow_with_what_is_complete() {
+        let mut map = MapBuilder::new(1 << 40, BLOCK);
+        for leaf in 0..3000 {
+            let mut next = Some(give_leaf(&mut map, leaf));
+            while let Some(Complete { level, index, .. }) = next {
+                next = map.settle(level, index, Some(ChunkId([9; 16])));
+            }
+        }
+        let held: Vec<_> = map.done.iter().map(BTreeMap::len).collect();
+        assert_eq!((map.partial.len(), held), (0, vec![3000 - 2 * 1024, 2, 0]));
+    }
+
+    #[test]
+    fn hiding_a_huge_range_names_few_objects() {
+        let mut map = MapBuilder::new(64 << 40, BLOCK);
+        map.hide(5..(64 << 20) - 3).unwrap();
+        let held: Vec<_> = map.done.iter().map(BTreeMap::len).collect();
+        assert_eq!(held, [1019 + 1021, 1023 + 1023, 62, 0]);
+        assert_eq!(map.hide(7..8), Err(GivenTwice(7 * MIB)));
+    }
+
+    #[test]
+    fn slots_lie_over_the_base_and_cut_no_chunk() {
+        let map = MapBuilder::new(MIB, BLOCK);
+        let base_chunk = |units, id: u8| Item::Chunk { units, id: ChunkId([id; 16]) };
+        let base =
+            [base_chunk(16, 1), Item::Hole { units: 32 }, base_chunk(16, 2), Item::Hole { units: 192 }];
+        let slots = [(0, Slot::Hole), (1, chunk(7)), (15, Slot::Chunk { units: 3, id: ChunkId([8; 16]) })];
+        let expected = [
+            Item::Hole { units: 16 },
+            base_chunk(16, 7),
+            Item::Hole { units: 16 },
+            base_chunk(16, 2),
+            Item::Hole { units: 176 },
+            base_chunk(3, 8),
+            Item::Hole { units: 13 },
+        ];
+        assert_eq!(map.items(&slots, &base).unwrap(), expected);
+        let crossing = [Item::Hole { units: 10 }, base_chunk(16, 1), Item::Hole { units: 230 }];
+        assert_eq!(map.items(&[(0, Slot::Hole)], &crossing), None);
+    }
 }

@@ -40,6 +40,8 @@ struct Packer {
     growing: Option<PackBuilder>,
     storing: Option<JoinHandle<Result<StoredPack>>>,
     runs: RunBuilder,
+    /// The committer waiting for the runs; told nothing before a failure is noted.
+    reply: Option<oneshot::Sender<Vec<Run>>>,
 }
 
 /// Runs until the session is finished, failed or dropped.
@@ -50,7 +52,8 @@ pub(super) async fn run(
     owner: Weak<Session>,
 ) {
     let runs = RunBuilder::default();
-    let mut packer = Packer { core, session, next_number: 0, growing: None, storing: None, runs };
+    let mut packer =
+        Packer { core, session, next_number: 0, growing: None, storing: None, runs, reply: None };
     let outcome = packer.work(&mut commands).await;
     if let Ok(true) = outcome {
         return;
@@ -60,7 +63,7 @@ pub(super) async fn run(
     {
         owner.fail(cause);
     }
-    drop(commands);
+    drop((commands, packer.reply.take()));
     packer.discard().await;
 }
 
@@ -71,10 +74,12 @@ impl Packer {
             match command {
                 Command::Frame(frame) => self.add(frame).await?,
                 Command::Finish(reply) => {
+                    self.reply = Some(reply);
                     self.store_growing().await?;
                     self.await_storing().await?;
+                    let runs = std::mem::take(&mut self.runs).finish();
                     // A committer that is gone cannot commit: treat it like a dropped session.
-                    return Ok(reply.send(std::mem::take(&mut self.runs).finish()).is_ok());
+                    return Ok(self.reply.take().is_some_and(|reply| reply.send(runs).is_ok()));
                 }
             }
         }

@@ -225,6 +225,11 @@ impl Folder {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(super) fn unflushed_folders(&self) -> Vec<PathBuf> {
+        self.unflushed.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
     fn attempt<'a>(&'a self, object: &'a str, doing: &'static str) -> Attempt<'a> {
         Attempt { place: &self.place, object, doing, needed_bytes: 0, free_bytes: None }
     }

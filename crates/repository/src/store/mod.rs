@@ -157,7 +157,10 @@ impl Attempt<'_> {
         use std::io::ErrorKind as Kind;
         let (place, object) = (self.place.to_owned(), self.object.to_owned());
         match cause.kind() {
-            Kind::NotFound => Error::MissingObject { place, object },
+            Kind::NotFound | Kind::NotADirectory if self.doing == "read" => {
+                Error::MissingObject { place, object }
+            }
+            Kind::NotFound => Error::NotFound { place },
             Kind::StorageFull | Kind::QuotaExceeded => {
                 let (needed_bytes, free_bytes) = (self.needed_bytes, self.free_bytes);
                 Error::Full { place, object, needed_bytes, free_bytes }

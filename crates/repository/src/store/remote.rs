@@ -119,7 +119,7 @@ fn failed(attempt: &Attempt<'_>, cause: &object_store::Error) -> Error {
 }
 
 /// The system's own error, when the store carries one somewhere below its own.
-fn io_cause(cause: &object_store::Error) -> Option<&std::io::Error> {
+pub(super) fn io_cause(cause: &object_store::Error) -> Option<&std::io::Error> {
     let mut next: Option<&(dyn StdError + 'static)> = cause.source();
     while let Some(error) = next {
         if let Some(io) = error.downcast_ref::<std::io::Error>() {

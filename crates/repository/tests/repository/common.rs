@@ -1,10 +1,4 @@
 //! What the tests share: weak keys, a disk given as bytes, and stores that misbehave.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    clippy::unwrap_used,
-    reason = "helpers of tests, which may stop at the first surprise"
-)]
 
 pub mod fault;
 
@@ -132,4 +126,15 @@ pub fn noise(seed: u64, length: u64) -> Vec<u8> {
 pub fn text(seed: u64, length: u64) -> Vec<u8> {
     let line = format!("line {seed} of some log file that says much the same each time\n");
     line.bytes().cycle().take(usize::try_from(length).unwrap()).collect()
+}
+
+/// Waits for a state, for at most ten seconds.
+pub async fn wait_until(mut reached: impl AsyncFnMut() -> bool) {
+    for _ in 0..1000 {
+        if reached().await {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the state was not reached within ten seconds");
 }
