@@ -31,7 +31,9 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
 
 fn missing_binaries(tree: &Tree, tool: &Tool) -> Vec<Finding> {
     let exists = |binary: &str| {
-        let (package, name) = binary.split_once("::").unwrap_or((binary, ""));
+        let Some((package, name)) = binary.split_once("::") else {
+            return tree.contains(&format!("crates/{binary}/src/lib.rs"));
+        };
         let base = format!("crates/{package}/tests/{name}");
         tree.contains(&format!("{base}.rs")) || tree.contains(&format!("{base}/main.rs"))
     };
@@ -40,7 +42,12 @@ fn missing_binaries(tree: &Tree, tool: &Tool) -> Vec<Finding> {
         .filter(|binary| !exists(binary))
         .map(|binary| {
             let what = format!("`{}` lists `{binary}`, which does not exist", tool.command);
-            Finding::new(PATH, tool.line, what, "write crate::binary of a file in crates/*/tests")
+            Finding::new(
+                PATH,
+                tool.line,
+                what,
+                "write crate::binary of a file in crates/*/tests, or crate for its unit tests",
+            )
         })
         .collect()
 }
@@ -57,13 +64,15 @@ fn unlisted(tool: &Tool, binary: &str, path: &str, text: &str) -> Option<Finding
     (!listed).then(|| Finding::new(path, line, what, format!("add {binary} to its line in {PATH}")))
 }
 
-/// Unit tests share one binary with much that needs no command, so leaving them out would leave out too much.
+/// A source file that runs the command and has unit tests: they are the binary that is named like its crate.
 fn in_unit_tests(tool: &Tool, file: TextFile<'_>) -> Option<Finding> {
-    let start = file.path.starts_with("crates/").then(|| file.text.find("#[cfg(test)]"))??;
-    let at = start + file.text[start..].find(&format!("\"{}\"", tool.command))?;
-    let line = crate::rust_text::line_of(file.text, at);
-    let what = format!("a unit test runs `{}`", tool.command);
-    Some(Finding::new(file.path, line, what, "move it to a file of its crate's tests folder"))
+    let package = file.path.strip_prefix("crates/")?.split_once("/src/")?.0;
+    let at =
+        file.text.find(&format!("\"{}\"", tool.command)).filter(|_| file.text.contains("#[cfg(test)]"))?;
+    let listed = tool.binaries.iter().any(|binary| binary == package);
+    let what = format!("unit tests beside code that runs `{}`", tool.command);
+    let remedy = format!("move them to a file of the tests folder, or add {package} to the line in {PATH}");
+    (!listed).then(|| Finding::new(file.path, crate::rust_text::line_of(file.text, at), what, remedy))
 }
 
 /// `crate::binary` of a file below `crates/*/tests`; `crate::*` of a module that several binaries share.
@@ -90,7 +99,6 @@ mod tests {
     #[test]
     fn a_test_that_runs_a_command_must_be_listed() {
         assert_eq!(findings("vdisk::qemu", "crates/vdisk/tests/qemu.rs", RUNS), []);
-        assert_eq!(findings("-", "crates/vdisk/src/lib.rs", RUNS), []);
 
         let found = findings("-", "crates/vdisk/tests/qemu.rs", RUNS);
         assert_eq!((found[0].line, found[0].what.as_str()), (3, "the test runs `qemu-img`"));
@@ -99,15 +107,21 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_test_may_not_run_a_command() {
-        let found = findings("-", "crates/vdisk/src/disk.rs", &format!("//! x\n#[cfg(test)]\n{RUNS}"));
+    fn unit_tests_beside_code_that_runs_a_command_must_be_listed() {
+        let text = format!("{RUNS}#[cfg(test)]\n");
 
-        assert_eq!((found.len(), found[0].line), (1, 5));
+        let found = findings("-", "crates/vdisk/src/lib.rs", &text);
+
+        assert_eq!((found.len(), found[0].line), (1, 3));
+        assert_eq!(findings("vdisk", "crates/vdisk/src/lib.rs", &text), []);
+        assert_eq!(findings("-", "crates/vdisk/src/lib.rs", RUNS), []);
     }
 
     #[test]
     fn a_listed_binary_exists() {
-        assert!(findings("vdisk::gone", "README.md", "")[0].what.contains("does not exist"));
+        for gone in ["vdisk::gone", "vdisk"] {
+            assert!(findings(gone, "README.md", "")[0].what.contains("does not exist"));
+        }
         assert_eq!(findings("vdisk::qemu", "crates/vdisk/tests/qemu/main.rs", ""), []);
     }
 
