@@ -76,7 +76,8 @@ pub async fn check(plan: &VmPlan, host: &Host) -> Result<()> {
     Ok(())
 }
 
-/// Carries out a plan.
+/// Carries out a plan. Given up midway (the future dropped), it removes the disks it wrote; given up while
+/// the host makes the VM, it may leave that VM without disks, so let the last step end.
 pub async fn restore_vm<State: Opened>(
     repository: &Repository<State>,
     source: &VmSource,
@@ -163,10 +164,26 @@ impl Drop for Made {
             }
         }
         for folder in self.folders.iter().rev() {
-            // Someone else's file in it keeps a folder; that is as it should be.
-            if let Err(error) = fs::remove_dir(folder) {
+            if let Err(error) = remove_empty(folder, HOST_FOLDERS_DEEP) {
                 tracing::warn!(folder = %folder.display(), %error, "a folder stayed behind");
             }
         }
     }
+}
+
+/// Levels of folders that the host makes below that of a VM, such as `Virtual Machines`.
+const HOST_FOLDERS_DEEP: usize = 3;
+
+/// Removes a folder and the empty ones in it: a host that removes a VM leaves the folders it made for
+/// its settings. A file of anybody keeps its folder.
+fn remove_empty(folder: &Path, levels: usize) -> io::Result<()> {
+    if levels > 0 {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                remove_empty(&entry.path(), levels - 1)?;
+            }
+        }
+    }
+    fs::remove_dir(folder)
 }
