@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, Result};
+use crate::host::disk_stack::is_merged_already;
+use crate::host::merge::publish_merged;
 use crate::host::saved::SavedState;
-use crate::host::vm_storage::VmStorage;
+use crate::host::vm_storage::{VmStorage, chain_files};
 use crate::host::{HostCore, Identity, SimulatedHost};
 use crate::ids::SimVmId;
 use crate::model::{GuestVss, Hardware, HostModel, Power, Vm};
@@ -91,6 +93,7 @@ impl HostBuilder {
             .map_err(|error| Error::file("creating", system_drive, error))?;
         let clock = Clock::starting_at(self.start_unix_ms);
         let core = HostCore::new(&self.folder, self.identity, self.timing, clock, saved, model);
+        finish_merges(&core)?;
         remove_begun_files(&core)?;
         open_storage(&core)?;
         Ok(SimulatedHost::new(core))
@@ -116,6 +119,20 @@ fn remove_begun_files(core: &HostCore) -> Result<()> {
         let _ = std::fs::remove_file(local);
     }
     core.change(|_| ())
+}
+
+/// A merge that was complete but not noted is noted now.
+fn finish_merges(core: &HostCore) -> Result<()> {
+    let vms: Vec<Vm> = core.state().model.vms.values().cloned().collect();
+    for vm in &vms {
+        for drive in vm.hardware.drives.iter().filter(|drive| vm.needs_merge(drive)) {
+            let files = drive.disk.as_ref().map_or_else(Vec::new, |chain| chain_files(core, chain));
+            if let Some(leaf) = files.last().filter(|_| is_merged_already(&files)) {
+                publish_merged(core, vm.id, &drive.slot, leaf)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn open_storage(core: &HostCore) -> Result<()> {

@@ -15,6 +15,8 @@
 
 pub mod builder;
 pub mod error;
+#[cfg(test)]
+mod error_tests;
 pub mod fault;
 pub mod guest;
 pub mod host;

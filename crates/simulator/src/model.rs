@@ -108,6 +108,8 @@ impl Slot {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DiskChain {
     pub(crate) files: Vec<HostPath>,
+    /// So many of them were there when the disk was attached; only what checkpoints added is ever merged back.
+    pub(crate) attached: usize,
 }
 
 /// One network adapter.
@@ -228,9 +230,8 @@ impl Vm {
     /// Whether the leaf of a disk is only there because of a checkpoint that is gone: it has to be merged.
     pub(crate) fn needs_merge(&self, drive: &Drive) -> bool {
         let Some(chain) = &drive.disk else { return false };
-        let frozen = chain.files.iter().rev().nth(1);
-        let differencing = chain.leaf().is_some_and(|leaf| leaf.extension() == "avhdx");
-        differencing && frozen.is_some_and(|file| !self.is_frozen(file))
+        let parent = chain.files.iter().rev().nth(1);
+        chain.files.len() > chain.attached && parent.is_some_and(|file| !self.is_frozen(file))
     }
 
     /// Whether a checkpoint needs this file to stay as it is.
@@ -262,6 +263,11 @@ impl Hardware {
 }
 
 impl DiskChain {
+    /// A disk as it is attached.
+    pub(crate) fn attached(files: Vec<HostPath>) -> DiskChain {
+        DiskChain { attached: files.len(), files }
+    }
+
     /// The file that is written to.
     pub(crate) fn leaf(&self) -> Option<&HostPath> {
         self.files.last()
@@ -285,7 +291,8 @@ mod tests {
     fn a_disk_needs_a_merge_only_when_no_checkpoint_holds_its_parent() {
         let mut vm = crate::builder::blank_vm(SimVmId(Uuid::from_u128(1)), "SQL01", 1, 0);
         let slot = Slot { controller: Uuid::from_u128(2), lun: 0 };
-        let chain = |files: &[&str]| DiskChain { files: files.iter().map(|file| path(file)).collect() };
+        let chain =
+            |files: &[&str]| DiskChain { files: files.iter().map(|file| path(file)).collect(), attached: 1 };
         let drive = Drive { slot, disk: Some(chain(&[r"C:\a.vhdx", r"C:\a_1.avhdx"])) };
         vm.hardware.drives = vec![drive.clone()];
         assert!(vm.needs_merge(&drive));
@@ -305,5 +312,7 @@ mod tests {
         vm.checkpoints.insert(id, checkpoint);
         assert!(!vm.needs_merge(&drive));
         assert!(!vm.needs_merge(&Drive { slot, disk: Some(chain(&[r"C:\a.vhdx"])) }));
+        let attached = DiskChain::attached(vec![path(r"C:\b.vhdx"), path(r"C:\b_1.avhdx")]);
+        assert!(!vm.needs_merge(&Drive { slot, disk: Some(attached) }), "it was attached as a chain");
     }
 }

@@ -8,6 +8,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use crate::seed::Chance;
 
 /// Size of one page of the database file: two blocks of the file system.
@@ -30,7 +32,7 @@ const UNUSUAL_NAMES: &[&str] = &[
 ];
 
 /// How much of each kind the tree holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestFilesSpec {
     /// Decides all contents.
     pub seed: u64,
@@ -117,6 +119,11 @@ pub(crate) fn incompressible(chance: &mut Chance, length: usize) -> Vec<u8> {
 pub(crate) fn database_page(chance: &mut Chance, number: u32, version: u32) -> Vec<u8> {
     let mut page = vec![0; PAGE_BYTES];
     chance.fill(&mut page[32..PAGE_BYTES / 2]);
+    // No block of a page is all zero: mke2fs would leave it out of the file's blocks.
+    let row = format!("row of page {number}, version {version}; ");
+    for (byte, text) in page[PAGE_BYTES / 2..].iter_mut().zip(row.bytes().cycle()) {
+        *byte = text;
+    }
     page[..4].copy_from_slice(b"PAGE");
     page[4..8].copy_from_slice(&number.to_le_bytes());
     page[8..12].copy_from_slice(&version.to_le_bytes());

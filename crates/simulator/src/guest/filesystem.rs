@@ -10,6 +10,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::access::Guest;
 use super::file_tree::{self, DATABASE, PAGE_BYTES};
 use super::programs::run;
@@ -20,6 +22,8 @@ pub use super::file_tree::GuestFilesSpec;
 
 /// Block size that the file system is built with.
 const BLOCK_BYTES: u64 = 4096;
+/// Where the state is kept, in the folder of the image.
+const STATE_FILE: &str = "guest-files.json";
 /// Every this-many-th database page is overwritten by one change.
 const CHANGED_PAGE_STEP: usize = 37;
 
@@ -49,6 +53,12 @@ pub struct FilesChanged {
 #[derive(Debug)]
 pub struct GuestFiles {
     folder: PathBuf,
+    state: GuestFilesState,
+}
+
+/// What is kept beside the image, so that changes can go on after a restart.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct GuestFilesState {
     spec: GuestFilesSpec,
     rounds: u32,
 }
@@ -56,13 +66,24 @@ pub struct GuestFiles {
 impl GuestFiles {
     /// Builds the files and the file system below `folder`, which is created.
     pub fn create(folder: &Path, spec: GuestFilesSpec) -> Result<GuestFiles> {
-        let files = GuestFiles { folder: folder.to_owned(), spec, rounds: 0 };
+        let files = GuestFiles { folder: folder.to_owned(), state: GuestFilesState { spec, rounds: 0 } };
         let tree = files.folder.join("tree");
         fs::create_dir_all(&tree).map_err(|error| Error::file("creating", &tree, error))?;
-        file_tree::write_tree(&tree, &files.spec).map_err(|error| Error::file("filling", &tree, error))?;
+        file_tree::write_tree(&tree, &files.state.spec)
+            .map_err(|error| Error::file("filling", &tree, error))?;
         files.build_image(&tree)?;
         fs::remove_dir_all(&tree).map_err(|error| Error::file("removing", &tree, error))?;
+        files.save()?;
         Ok(files)
+    }
+
+    /// The files that were built in `folder` before.
+    pub fn open(folder: &Path) -> Result<GuestFiles> {
+        let path = folder.join(STATE_FILE);
+        let bytes = fs::read(&path).map_err(|error| Error::file("reading", &path, error))?;
+        let state = serde_json::from_slice(&bytes);
+        let state = state.map_err(|error| Error::file("reading", &path, io::Error::from(error)))?;
+        Ok(GuestFiles { folder: folder.to_owned(), state })
     }
 
     /// The raw image: give it to a new disk with `DiskSource::FromRaw`.
@@ -72,12 +93,14 @@ impl GuestFiles {
 
     /// Adds, replaces and removes files and overwrites database pages on a disk that was made from [`Self::image`].
     pub fn change(&mut self, guest: &Guest, disk: usize) -> Result<FilesChanged> {
-        self.rounds += 1;
-        let mut chance = Chance::from_seed(self.spec.seed).split(&format!("round {}", self.rounds));
+        self.state.rounds += 1;
+        let mut chance =
+            Chance::from_seed(self.state.spec.seed).split(&format!("round {}", self.state.rounds));
         let image = self.image();
         let files = self.edit_files(&image, &mut chance)?;
         let pages = self.overwrite_pages(&image, &mut chance)?;
         let written_bytes = guest.write_image(disk, &image)?;
+        self.save()?;
         Ok(FilesChanged { files, pages, written_bytes })
     }
 
@@ -118,9 +141,15 @@ impl GuestFiles {
         Ok(torn)
     }
 
+    fn save(&self) -> Result<()> {
+        let path = self.folder.join(STATE_FILE);
+        let bytes = serde_json::to_vec(&self.state).unwrap_or_default();
+        fs::write(&path, bytes).map_err(|error| Error::file("writing", path, error))
+    }
+
     fn build_image(&self, tree: &Path) -> Result<()> {
         let image = self.image();
-        let id = Chance::from_seed(self.spec.seed).split("file system").guid().to_string();
+        let id = Chance::from_seed(self.state.spec.seed).split("file system").guid().to_string();
         let arguments = [
             "-q",
             "-F",
@@ -138,7 +167,7 @@ impl GuestFiles {
             &format!("root_owner=0:0,hash_seed={id}"),
             "-d",
         ];
-        let size = format!("{}k", self.spec.capacity / 1024);
+        let size = format!("{}k", self.state.spec.capacity / 1024);
         let arguments = arguments.iter().map(AsRef::as_ref);
         let arguments = arguments.chain([tree.as_os_str(), image.as_os_str(), size.as_ref()]);
         run("mke2fs", arguments, "build the guest's file system").map(drop)
@@ -146,7 +175,7 @@ impl GuestFiles {
 
     /// Changes whole files with a script for debugfs; returns how many.
     fn edit_files(&self, image: &Path, chance: &mut Chance) -> Result<usize> {
-        let round = self.rounds;
+        let (round, spec) = (self.state.rounds, &self.state.spec);
         let staged = self.folder.join("staged");
         fs::create_dir_all(&staged).map_err(|error| Error::file("creating", &staged, error))?;
         let mut script = format!("mkdir /round-{round}\n");
@@ -163,9 +192,9 @@ impl GuestFiles {
             let text = file_tree::document(chance, round * 1000 + number);
             add(format!("/round-{round}/new-{number}.txt"), text.as_bytes(), false)?;
         }
-        let picture = file_tree::incompressible(chance, self.spec.binary_bytes / 2);
+        let picture = file_tree::incompressible(chance, spec.binary_bytes / 2);
         add(format!("/round-{round}/Zeichnung ü.bin"), &picture, false)?;
-        for number in (round..self.spec.documents).step_by(29) {
+        for number in (round..spec.documents).step_by(29) {
             let text = file_tree::document(chance, number + 1);
             add(format!("/documents/{:02}/report-{number:04}.txt", number % 12), text.as_bytes(), true)?;
         }
@@ -185,10 +214,10 @@ impl GuestFiles {
     fn overwrite_pages(&self, image: &Path, chance: &mut Chance) -> Result<usize> {
         let file =
             File::options().write(true).open(image).map_err(|error| Error::file("opening", image, error))?;
-        let first = usize::try_from(self.rounds).unwrap_or_default() % CHANGED_PAGE_STEP;
+        let first = usize::try_from(self.state.rounds).unwrap_or_default() % CHANGED_PAGE_STEP;
         let mut overwritten = 0;
         for (number, blocks) in (0_u32..).zip(database_pages(image)?).skip(first).step_by(CHANGED_PAGE_STEP) {
-            let page = file_tree::database_page(chance, number, self.rounds + 1);
+            let page = file_tree::database_page(chance, number, self.state.rounds + 1);
             for (block, half) in blocks.iter().zip(page.chunks(PAGE_BYTES / 2)) {
                 file.write_all_at(half, block * BLOCK_BYTES)
                     .map_err(|error| Error::file("writing", image, error))?;

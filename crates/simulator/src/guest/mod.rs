@@ -4,6 +4,7 @@ mod access;
 mod expected;
 mod file_tree;
 mod filesystem;
+mod image;
 mod programs;
 mod sparse;
 mod write_log;
@@ -11,6 +12,7 @@ mod write_log;
 pub use access::Guest;
 pub use expected::{Difference, ExpectedDisk};
 pub use filesystem::{FileRecord, FilesChanged, GuestFiles, GuestFilesSpec};
+pub use image::write_raw;
 pub use write_log::Moment;
 
 pub(crate) use expected::pieces;

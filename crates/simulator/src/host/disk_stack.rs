@@ -246,6 +246,15 @@ impl DiskStack {
     }
 }
 
+/// Whether the leaf was merged already, by a host that was killed before it could note it: the parent then has a new
+/// identity, so the chain does not open with the leaf, and opens without it.
+pub(crate) fn is_merged_already(chain: &[ChainFile]) -> bool {
+    let Some((_, parents)) = chain.split_last() else { return false };
+    let mismatch =
+        matches!(open_read(chain), Err(Error::Disk { source: vdisk::Error::ParentMismatch { .. }, .. }));
+    mismatch && open_read(parents).is_ok()
+}
+
 /// Opens a chain for reading.
 pub(crate) fn open_read(chain: &[ChainFile]) -> Result<Disk> {
     let name = chain.last().map_or(String::new(), |file| file.host.to_string());

@@ -161,7 +161,7 @@ fn disk_with(vm: &Vm, path: &HostPath) -> Option<Slot> {
 /// The chain that a disk file stands for, root first, found through the parents it names.
 pub(crate) fn chain_of(core: &HostCore, leaf: &HostPath) -> Result<DiskChain> {
     let (_, files) = open_by_name(core, leaf)?;
-    Ok(DiskChain { files: files.into_iter().rev().collect() })
+    Ok(DiskChain::attached(files.into_iter().rev().collect()))
 }
 
 /// Opens a disk file and the parents it names; the files are told leaf first.

@@ -94,7 +94,7 @@ fn merge_disks(core: &HostCore, vm: SimVmId) -> Result<Option<String>> {
                 return Ok(Some(format!("{file}: {why} (0x{hresult:08X}).")));
             }
             MergeTry::Merged(child) => {
-                publish(core, vm, &slot, &child)?;
+                publish_merged(core, vm, &slot, &child)?;
                 disk.drop_merged(&child)?;
                 core.change(|state| state.model.begun_files.retain(|file| *file != child.host))?;
             }
@@ -104,7 +104,7 @@ fn merge_disks(core: &HostCore, vm: SimVmId) -> Result<Option<String>> {
 }
 
 /// From now on the disk's leaf is the parent; the child belongs to nothing until its file is gone.
-fn publish(core: &HostCore, vm: SimVmId, slot: &Slot, child: &ChainFile) -> Result<()> {
+pub(crate) fn publish_merged(core: &HostCore, vm: SimVmId, slot: &Slot, child: &ChainFile) -> Result<()> {
     core.change(|state| {
         state.model.begun_files.push(child.host.clone());
         let drive = state.model.vms.get_mut(&vm).and_then(|vm| vm.hardware.drive_mut(slot));

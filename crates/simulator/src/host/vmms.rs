@@ -34,7 +34,7 @@ pub(crate) fn add_vm(core: &HostCore, spec: VmSpec) -> Result<SimVmId> {
     for ((lun, disk), file) in (0..).zip(&spec.disks).zip(&files) {
         let slot = Slot { controller, lun };
         create_disk(core, &vm, &slot, file, disk)?;
-        vm.hardware.drives.push(Drive { slot, disk: Some(DiskChain { files: vec![file.clone()] }) });
+        vm.hardware.drives.push(Drive { slot, disk: Some(DiskChain::attached(vec![file.clone()])) });
     }
     let id = definition::insert(core, vm)?;
     definition::add_nic(core, id, None).map_err(|_| Error::NoSuchVm { vm: id.text() })?;

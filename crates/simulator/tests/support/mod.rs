@@ -40,16 +40,7 @@ impl Lab {
 
     /// The host that was or will be in this folder.
     pub(crate) async fn in_folder(folder: tempfile::TempDir) -> Lab {
-        let host = loop {
-            match SimulatedHost::builder(folder.path()).credentials("admin", "secret").build() {
-                Ok(host) => break host,
-                // A job of the host that was here before has not come to its end.
-                Err(simulator::Error::FolderInUse { .. }) => {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-                Err(error) => panic!("{error:?}"),
-            }
-        };
+        let host = SimulatedHost::builder(folder.path()).credentials("admin", "secret").build().unwrap();
         let served = host.serve("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let client = client(&served, "secret");
         Lab { folder, host, served, client }
@@ -57,10 +48,23 @@ impl Lab {
 
     /// Stops the host and starts it again on the same folder.
     pub(crate) async fn restart(self) -> Lab {
+        self.restart_after(|| ()).await
+    }
+
+    /// The same, with something that happens while the host is down.
+    pub(crate) async fn restart_after(self, meanwhile: impl FnOnce()) -> Lab {
         let Lab { folder, host, served, client } = self;
         served.shutdown().await;
         drop(host);
         drop(client);
+        while matches!(
+            SimulatedHost::builder(folder.path()).build(),
+            Err(simulator::Error::FolderInUse { .. })
+        ) {
+            // A job of the host has not come to its end.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        meanwhile();
         Lab::in_folder(folder).await
     }
 

@@ -1,5 +1,9 @@
 //! A host that is stopped and started again on its folder is the same host.
 
+use std::sync::Arc;
+
+use vdisk::{FileIo, LocalFile};
+
 use crate::support::{Lab, MIB, rct_id};
 
 const CAPACITY: u64 = 64 * MIB;
@@ -39,6 +43,39 @@ async fn a_merge_that_was_interrupted_goes_on_after_a_restart() {
     let lab = lab.restart().await;
 
     lab.merged(vm).await;
+    let leftovers = lab.host.leftovers(vm).unwrap();
+    assert_eq!((leftovers.avhdx_files.len(), leftovers.merging), (0, false));
+    let mut sector = [0; 512];
+    lab.host.guest(vm).unwrap().read(0, 0, &mut sector).unwrap();
+    assert_eq!(sector, [5; 512]);
+}
+
+/// The host merges a disk and is killed before it can write down that the child is merged. The child no longer fits
+/// its parent then, and a host that insisted on it would not start.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_that_ended_unnoted_is_noted_after_a_restart() {
+    let (lab, vm) = Lab::with_vm().await;
+    let checkpoint = lab.checkpoint(vm).await;
+    let guest = lab.host.guest(vm).unwrap();
+    guest.write(0, 0, &[5; 512]).unwrap();
+    guest.flush().unwrap();
+    lab.host.hold_merges(true);
+    lab.convert(&checkpoint).await;
+    let child = lab.local(&lab.disk_files(&lab.settings(vm).await).await[0]);
+    let parent = lab.local(r"C:\VMs\SQL01\Virtual Hard Disks\sql01.vhdx");
+    drop(guest);
+
+    let lab = lab
+        .restart_after(|| {
+            let open = |file: LocalFile| -> Arc<dyn FileIo> { Arc::new(file) };
+            let layers = vec![
+                open(LocalFile::open_read(&child).unwrap()),
+                open(LocalFile::open_read_write(&parent).unwrap()),
+            ];
+            vdisk::merge_into_parent(layers).unwrap();
+        })
+        .await;
+
     let leftovers = lab.host.leftovers(vm).unwrap();
     assert_eq!((leftovers.avhdx_files.len(), leftovers.merging), (0, false));
     let mut sector = [0; 512];
