@@ -1,7 +1,7 @@
 //! Identities inside the simulated host: a type each, so that a checkpoint's id never stands where a VM's is meant.
 //!
 //! All of them are GUIDs on Hyper-V and are written in upper case without braces, in WMI key values as well as in
-//! file names (facts: hyperv-wmi.md 1.1 and 1.3).
+//! file names (facts: WMI notes 1.1 and 1.3).
 
 use std::fmt;
 use std::str::FromStr;
@@ -63,7 +63,7 @@ pub fn guid_text(guid: &Uuid) -> String {
 
 /// The mark of one moment on one disk's change tracking.
 ///
-/// Text form as seen in the one public example (hyperv-wmi.md 1.7): the literal `rctX`, the branch GUID with colons
+/// Text form as seen in the one public example (WMI notes 1.7): the literal `rctX`, the branch GUID with colons
 /// in place of hyphens, and the sequence number as eight hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct ChangeMark {

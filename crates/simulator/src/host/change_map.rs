@@ -1,6 +1,6 @@
 //! Which units of one disk file were last written under which sequence number, as runs.
 //!
-//! The real tracking file holds four bytes for every unit (disk-formats.md section 4). A disk of 64 TiB has 2^25
+//! The real tracking file holds four bytes for every unit (disk notes section 4). A disk of 64 TiB has 2^25
 //! units, so the simulator keeps runs of equal numbers instead: memory follows what was written, not the disk's size.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Recovery checkpoints: created for a backup, destroyed or converted after it (hyperv-wmi.md 1.7 and 2.1).
+//! Recovery checkpoints: created for a backup, destroyed or converted after it (WMI notes 1.7 and 2.1).
 //!
 //! Creating one really freezes the disk files of the VM at one instant and sends later writes to differencing
 //! `<base>_<GUID>.avhdx` files beside them. One recovery checkpoint at a time, and none while the VM is busy.

@@ -1,4 +1,4 @@
-//! The files beside the disks that describe a VM: `.vmcx`, `.vmrs`, `.vmgs` (hyperv-wmi.md 1.3).
+//! The files beside the disks that describe a VM: `.vmcx`, `.vmrs`, `.vmgs` (WMI notes 1.3).
 //!
 //! Their real formats are not published. The simulator writes its own text into `.vmcx` and placeholders into the
 //! other two, so that paths, names and copying can be tried; importing them is not modelled.

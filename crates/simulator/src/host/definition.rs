@@ -1,5 +1,5 @@
 //! Making, changing and deleting VMs as a restore does it: `DefineSystem`, then controllers, drives and disks
-//! (hyperv-wmi.md 2.8).
+//! (WMI notes 2.8).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

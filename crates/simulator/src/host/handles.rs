@@ -1,6 +1,6 @@
 //! Who else has a file open: the simulated host's sharing violations.
 //!
-//! Windows refuses to merge into a file that another handle holds (hyperv-wmi.md 7.1, marked there as inferred).
+//! Windows refuses to merge into a file that another handle holds (WMI notes 7.1, marked there as inferred).
 //! Linux has no such rule, so the host looks at the open files of all processes it may see. It must itself hold no
 //! handle when it asks. Where `/proc` cannot be read nothing is found, which only makes the host more lenient.
 

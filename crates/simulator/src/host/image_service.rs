@@ -1,4 +1,4 @@
-//! The image management service: facts of a disk file, and what changed in it (hyperv-wmi.md 1.8, vss-csv.md 4).
+//! The image management service: facts of a disk file, and what changed in it (WMI notes 1.8, VSS notes 4).
 
 use std::ops::Range;
 use std::sync::Arc;

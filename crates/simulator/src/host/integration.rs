@@ -1,6 +1,6 @@
 //! The integration services of a guest, as far as a backup needs them: does the guest's VSS take part?
 //!
-//! An application-consistent checkpoint needs the VSS component enabled and answering (hyperv-wmi.md 1.5). A VM that
+//! An application-consistent checkpoint needs the VSS component enabled and answering (WMI notes 1.5). A VM that
 //! is off has nothing to freeze; the level asked for is kept, as its meaning is not known for that case (2.7).
 
 use super::refusal::{HRESULT_WRITER_NONRETRYABLE, JobError};

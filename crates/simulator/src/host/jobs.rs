@@ -1,4 +1,4 @@
-//! Asynchronous jobs: what stands behind return code 4096 (hyperv-wmi.md 1.6).
+//! Asynchronous jobs: what stands behind return code 4096 (WMI notes 1.6).
 //!
 //! A job lives in memory only, as on a real host: it is gone five minutes after its end, and after a restart of the
 //! service. Its work runs in `host::work`; here is what a client can read of it.

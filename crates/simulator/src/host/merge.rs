@@ -1,4 +1,4 @@
-//! The background merge after a checkpoint is gone (hyperv-wmi.md 1.3, 2.9; events 19070 to 19100).
+//! The background merge after a checkpoint is gone (WMI notes 1.3, 2.9; events 19070 to 19100).
 //!
 //! While it runs the VM shows `OperationalStatus[1]` = 32772 and keeps writing to the differencing file. At its end
 //! the file's content goes into the parent under the storage lock, the chain switches back, and the file is removed.

@@ -52,7 +52,7 @@ pub(crate) enum Busy {
 }
 
 impl Busy {
-    /// The number in `OperationalStatus` (hyperv-wmi.md 1.3).
+    /// The number in `OperationalStatus` (WMI notes 1.3).
     pub(crate) fn status(self) -> u16 {
         match self {
             Busy::CreatingSnapshot => 32768,

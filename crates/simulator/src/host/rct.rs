@@ -1,7 +1,7 @@
 //! Resilient change tracking of one virtual disk: what changed since a mark.
 //!
 //! One sequence number per unit of each file of the chain, as the only public account of the real files has it
-//! (disk-formats.md section 4), with a unit that grows with the disk (vss-csv.md 4.3):
+//! (disk notes section 4), with a unit that grows with the disk (VSS notes 4.3):
 //! `unit = max(16 KiB, pow2ceil(size / 2^25))`. A mark closes a sequence number; everything written later gets a
 //! higher one, so any number of marks is served at once. Each file of a chain has its own map: writes after a
 //! checkpoint land in the child's map and join the parent's when the child is merged.

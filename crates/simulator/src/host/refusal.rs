@@ -1,6 +1,6 @@
 //! How the host says no: return codes of methods, errors of jobs, faults of WMI.
 //!
-//! Codes: hyperv-wmi.md 1.2. HRESULTs stand only in parentheses at the end of a text, as on real hosts.
+//! Codes: WMI notes 1.2. HRESULTs stand only in parentheses at the end of a text, as on real hosts.
 
 use winremote::wsman::{Fault, Output, code};
 

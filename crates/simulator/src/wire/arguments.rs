@@ -1,4 +1,4 @@
-//! Reading the parameters of a method call as strictly as WMI does (hyperv-wmi.md 3.6).
+//! Reading the parameters of a method call as strictly as WMI does (WMI notes 3.6).
 
 use winremote::cim::{Instance, Reference, Value, embedded};
 

@@ -1,4 +1,4 @@
-//! Associations: which object leads to which, under which association class and in which roles (hyperv-wmi.md 1.9).
+//! Associations: which object leads to which, under which association class and in which roles (WMI notes 1.9).
 //!
 //! They are functions over the model, not stored objects. `references of` builds the association objects from the
 //! same table.

@@ -1,4 +1,4 @@
-//! Names of the host's objects: references, object paths and InstanceIDs (hyperv-wmi.md 1.1, 1.3, 1.4).
+//! Names of the host's objects: references, object paths and InstanceIDs (WMI notes 1.1, 1.3, 1.4).
 //!
 //! An InstanceID of settings is `Microsoft:<owner>\<rest>`. The owner is the VM for the active settings and the
 //! checkpoint for a checkpoint's; the rest is the same in both, which is how a device is known across checkpoints.

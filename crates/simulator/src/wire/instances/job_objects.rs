@@ -1,4 +1,4 @@
-//! `Msvm_ConcreteJob` and `Msvm_StorageJob`, and `Msvm_Error` inside them (hyperv-wmi.md 1.6).
+//! `Msvm_ConcreteJob` and `Msvm_StorageJob`, and `Msvm_Error` inside them (WMI notes 1.6).
 
 use std::time::Duration;
 

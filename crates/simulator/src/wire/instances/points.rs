@@ -1,4 +1,4 @@
-//! `Msvm_VirtualSystemReferencePoint` (hyperv-wmi.md 1.7): parallel arrays of disks and change tracking ids.
+//! `Msvm_VirtualSystemReferencePoint` (WMI notes 1.7): parallel arrays of disks and change tracking ids.
 
 use winremote::cim::Instance;
 

@@ -1,4 +1,4 @@
-//! The service objects: singletons with keys (hyperv-wmi.md 1.1).
+//! The service objects: singletons with keys (WMI notes 1.1).
 
 use winremote::cim::Instance;
 

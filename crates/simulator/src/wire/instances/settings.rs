@@ -1,4 +1,4 @@
-//! Settings: of a VM as it is, and of each of its checkpoints as it was (hyperv-wmi.md 1.3 to 1.5).
+//! Settings: of a VM as it is, and of each of its checkpoints as it was (WMI notes 1.3 to 1.5).
 
 use winremote::cim::{Instance, Value};
 

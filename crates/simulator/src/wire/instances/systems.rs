@@ -1,4 +1,4 @@
-//! `Msvm_ComputerSystem`: the host itself and its VMs; `Msvm_VssComponent` of each VM (hyperv-wmi.md 1.3, 1.5).
+//! `Msvm_ComputerSystem`: the host itself and its VMs; `Msvm_VssComponent` of each VM (WMI notes 1.3, 1.5).
 
 use winremote::cim::Instance;
 

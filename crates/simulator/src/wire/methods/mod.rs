@@ -1,4 +1,4 @@
-//! Methods: from the parameters of a call to what the host does (signatures: hyperv-wmi.md appendix B).
+//! Methods: from the parameters of a call to what the host does (signatures: WMI notes appendix B).
 //!
 //! A parameter that the signature does not have is refused before anything is done, as WinRM's schema check does.
 

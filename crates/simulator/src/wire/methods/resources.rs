@@ -1,4 +1,4 @@
-//! `AddResourceSettings`, `ModifyResourceSettings`, `RemoveResourceSettings` (hyperv-wmi.md 1.4, 2.8).
+//! `AddResourceSettings`, `ModifyResourceSettings`, `RemoveResourceSettings` (WMI notes 1.4, 2.8).
 //!
 //! Controllers, drives and network adapters are there when the method returns; a disk is opened by a job.
 
