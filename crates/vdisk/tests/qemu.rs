@@ -123,7 +123,7 @@ fn what_this_crate_makes_is_accepted_by_qemu() {
 fn disks_of_several_chunks_agree_with_qemu() {
     const GIB: u64 = 1 << 30;
     let capacity = 9 * GIB + MIB;
-    let borders = [4 * GIB - 1024, 4 * GIB + MIB, 8 * GIB - 512, 8 * GIB + 512, capacity - 1536];
+    let borders = [4 * GIB - 1024, 4 * GIB + MIB, 8 * GIB - 512, 8 * GIB + MIB + 512, capacity - 1536];
     let ranges: Vec<_> = borders.into_iter().map(|start| ByteRange::at(start, 1536)).collect();
     let folder = tempfile::tempdir().unwrap();
     let raw = raw_disk(folder.path(), capacity, &ranges);
@@ -139,7 +139,20 @@ fn disks_of_several_chunks_agree_with_qemu() {
 
     assert!(allocated.total_bytes() < 20 * MIB, "only blocks with data are allocated");
     qemu_img(&["check", text(&ours)]);
-    assert!(qemu_img(&["compare", text(&raw), text(&ours)]).contains("identical"));
+    for range in ranges {
+        let found = qemu_read(folder.path(), &ours, range);
+        assert!(found == pattern(range.start, range.len()), "QEMU reads other bytes at {}", range.start);
+    }
+}
+
+/// A few sectors as QEMU reads them; comparing gigabytes of nothing would take it long. Its `dd` counts
+/// blocks from the start of the disk, those skipped included.
+fn qemu_read(folder: &Path, vhdx: &Path, range: ByteRange) -> Vec<u8> {
+    let part = folder.join("part.raw");
+    let (input, output) = (format!("if={}", text(vhdx)), format!("of={}", text(&part)));
+    let (skip, count) = (format!("skip={}", range.start / 512), format!("count={}", range.end / 512));
+    qemu_img(&["dd", "-f", "vhdx", "-O", "raw", "bs=512", &skip, &count, &input, &output]);
+    std::fs::read(part).unwrap()
 }
 
 /// What was written, cleared and written again through several sessions still passes the check.
