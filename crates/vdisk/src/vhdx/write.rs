@@ -31,7 +31,12 @@ use crate::range::ByteRange;
 /// Blocks that one step of a long write or clearing plans at once, which bounds its memory.
 const BLOCKS_PER_STEP: u64 = 1024;
 
-/// Exclusive writer of the leaf of a chain; see the module's text for what is durable when.
+/// Exclusive writer of the leaf of a chain.
+///
+/// [`WritableDisk::flush`] and [`WritableDisk::close`] make what was written durable, payload before
+/// the table that names it. The VHDX log is not used yet: between two flushes a power cut loses what
+/// was written since and may keep a part of it. Nobody else may write the files meanwhile, and a file
+/// that has children must not be written at all: they would refuse it.
 #[derive(Debug)]
 pub struct WritableDisk {
     pub(super) chain: Arc<Chain>,
