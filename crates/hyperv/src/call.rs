@@ -11,7 +11,7 @@ use winremote::wsman::{Argument, Output};
 
 use crate::error::{Attempt, Error, Result};
 use crate::host::Host;
-use crate::job::JobEnd;
+use crate::job::{JobEnd, Watch};
 use crate::wmi;
 
 /// How often a read is sent when the network or the host hiccups; three covers a dropped connection followed by a
@@ -20,6 +20,10 @@ const READ_ATTEMPTS: u32 = 3;
 
 /// Pause before the second attempt of a read; doubled before the third.
 const READ_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long the effect of a call without answer is looked for. A host that got the call acts on it within moments;
+/// where the work itself takes longer, the VM is busy meanwhile and the look waits for that first.
+const EFFECT_WITHIN: Duration = Duration::from_secs(3);
 
 /// Return value of a method that goes on as a job.
 const JOB_STARTED: u32 = 4096;
@@ -103,6 +107,23 @@ impl Host {
                 })
             }
             code => Err(Error::Refused { at: Box::new(at.clone()), method, code }),
+        }
+    }
+}
+
+/// Looks for the effect of a call of which only `error` is known, for a while.
+pub(crate) async fn effect_or<T, F>(error: Error, mut look: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<Option<T>>>,
+{
+    let mut watch = Watch::new(EFFECT_WITHIN);
+    loop {
+        if let Some(effect) = look().await? {
+            tracing::debug!(%error, "the call took effect although its end was not seen");
+            return Ok(effect);
+        }
+        if !watch.pause().await {
+            return Err(error);
         }
     }
 }

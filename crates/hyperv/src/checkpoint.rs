@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use winremote::cim::{Instance, Reference};
 
-use crate::call::{Call, Ended, bad_answer};
+use crate::call::{Call, Ended, bad_answer, effect_or};
 use crate::error::{Attempt, Error, Result};
 use crate::host::Host;
 use crate::id::{CheckpointId, VmId};
@@ -165,17 +165,25 @@ impl Host {
         before: &BTreeSet<CheckpointId>,
         ended: Ended,
     ) -> Result<CheckpointFacts> {
-        if matches!(ended, Ended::Unseen(_)) {
-            self.await_idle(vm, CHECKPOINT_WITHIN).await?;
-        }
-        let mut new = self.recovery_checkpoints_at(at, vm).await?;
-        new.retain(|found| !before.contains(&found.id));
-        match (new.len(), ended) {
-            (1, _) => Ok(new.remove(0)),
-            (0, Ended::Unseen(error)) => Err(error),
-            (count, _) => {
-                Err(bad_answer(at, &format!("{count} new recovery checkpoints appeared instead of one")))
+        let look = || async move {
+            let mut new = self.recovery_checkpoints_at(at, vm).await?;
+            new.retain(|found| !before.contains(&found.id));
+            match new.len() {
+                0 | 1 => Ok(new.pop()),
+                count => {
+                    Err(bad_answer(at, &format!("{count} new recovery checkpoints appeared instead of one")))
+                }
             }
+        };
+        match ended {
+            Ended::Unseen(error) => {
+                let look = || async move {
+                    self.await_idle(vm, CHECKPOINT_WITHIN).await?;
+                    look().await
+                };
+                effect_or(error, look).await
+            }
+            _ => look().await?.ok_or_else(|| bad_answer(at, &"no new recovery checkpoint appeared")),
         }
     }
 
@@ -194,10 +202,14 @@ impl Host {
         match self.run(&at, call).await? {
             Ended::Now(_) | Ended::Job(_) => Ok(()),
             Ended::Unseen(error) => {
-                let settings = self.get(&at, &wmi::settings_reference(checkpoint.guid())).await?;
-                let named =
-                    settings.is_some_and(|row| row.get_str("ElementName").is_ok_and(|have| have == name));
-                if named { Ok(()) } else { Err(error) }
+                let target = &wmi::settings_reference(checkpoint.guid());
+                let look = || async {
+                    let settings = self.get(&at, target).await?;
+                    let named =
+                        settings.is_some_and(|row| row.get_str("ElementName").is_ok_and(|it| it == name));
+                    Ok(named.then_some(()))
+                };
+                effect_or(error, look).await
             }
         }
     }
@@ -269,10 +281,13 @@ impl Host {
         };
         match self.run(&at, call).await? {
             Ended::Now(_) | Ended::Job(_) => Ok(()),
-            Ended::Unseen(error) => match self.find_checkpoint(&at, checkpoint).await? {
-                None => Ok(()),
-                Some(_) => Err(error),
-            },
+            Ended::Unseen(error) => {
+                let look = || async {
+                    let found = self.find_checkpoint(&at, checkpoint).await?;
+                    Ok(found.is_none().then_some(()))
+                };
+                effect_or(error, look).await
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use winremote::cim::{Instance, Reference};
 
-use crate::call::{Call, Ended, bad_answer};
+use crate::call::{Call, Ended, bad_answer, effect_or};
 use crate::checkpoint::{CHANGE_WITHIN, Checkpoint, Consistency};
 use crate::error::{Attempt, Error, Result};
 use crate::host::Host;
@@ -151,17 +151,25 @@ impl Host {
         before: &BTreeSet<ReferencePointId>,
         ended: Ended,
     ) -> Result<ReferencePoint> {
-        if matches!(ended, Ended::Unseen(_)) {
-            self.await_idle(vm, CONVERT_WITHIN).await?;
-        }
-        let mut new = self.reference_points_at(at, vm).await?;
-        new.retain(|point| !before.contains(&point.id));
-        match (new.len(), ended) {
-            (1, _) => Ok(new.remove(0)),
-            (0, Ended::Unseen(error)) => Err(error),
-            (count, _) => {
-                Err(bad_answer(at, &format!("{count} new reference points appeared instead of one")))
+        let look = || async move {
+            let mut new = self.reference_points_at(at, vm).await?;
+            new.retain(|point| !before.contains(&point.id));
+            match new.len() {
+                0 | 1 => Ok(new.pop()),
+                count => {
+                    Err(bad_answer(at, &format!("{count} new reference points appeared instead of one")))
+                }
             }
+        };
+        match ended {
+            Ended::Unseen(error) => {
+                let look = || async move {
+                    self.await_idle(vm, CONVERT_WITHIN).await?;
+                    look().await
+                };
+                effect_or(error, look).await
+            }
+            _ => look().await?.ok_or_else(|| bad_answer(at, &"no new reference point appeared")),
         }
     }
 
@@ -195,10 +203,10 @@ impl Host {
         };
         match self.run(&at, call).await? {
             Ended::Now(_) | Ended::Job(_) => Ok(()),
-            Ended::Unseen(error) => match self.get(&at, &target).await? {
-                None => Ok(()),
-                Some(_) => Err(error),
-            },
+            Ended::Unseen(error) => {
+                let look = || async { Ok(self.get(&at, &target).await?.is_none().then_some(())) };
+                effect_or(error, look).await
+            }
         }
     }
 }

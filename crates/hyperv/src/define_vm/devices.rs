@@ -11,7 +11,7 @@ use super::layout::{Controller, Drive, Image, Layout, is_subtype};
 use super::typed::{
     ADAPTER, CONTROLLER, DRIVE, IMAGE, MEMORY, PROCESSOR, Properties, typed_instance, typed_of_class,
 };
-use crate::call::{Call, Ended, bad_answer};
+use crate::call::{Call, Ended, bad_answer, effect_or};
 use crate::error::{Attempt, Error, Result};
 use crate::host::Host;
 use crate::id::VmId;
@@ -143,11 +143,11 @@ impl Site<'_> {
             .with("HostResource", vec![image.path]);
         match self.host.add_resource(self.at, self.vm, wanted).await? {
             None => Ok(()),
-            Some(error) if self.attached().await?.contains(&image.path.to_lowercase()) => {
-                tracing::debug!(%error, "the disk was attached although no answer came");
-                Ok(())
+            Some(error) => {
+                let path = &image.path.to_lowercase();
+                let look = || async move { Ok(self.attached().await?.contains(path).then_some(())) };
+                effect_or(error, look).await
             }
-            Some(error) => Err(error),
         }
     }
 
@@ -170,16 +170,24 @@ impl Site<'_> {
         let before: BTreeSet<String> = self.resources().await?.iter().filter_map(id_of).collect();
         let subtype = device.get_str("ResourceSubType").unwrap_or_default().to_owned();
         let unseen = self.host.add_resource(self.at, self.vm, device).await?;
-        let rows = self.resources().await?;
-        let mut new = rows.iter().filter(|row| {
-            let added = id_of(row).is_some_and(|id| !before.contains(&id));
-            added && row.get_str("ResourceSubType").is_ok_and(|found| found.eq_ignore_ascii_case(&subtype))
-        });
-        match (new.next(), new.next(), unseen) {
-            (Some(row), None, _) => self.path_of(row),
-            (None, _, Some(error)) => Err(error),
-            (None, _, None) => Err(bad_answer(self.at, &format!("the added {subtype} is not there"))),
-            (Some(_), Some(_), _) => Err(bad_answer(self.at, &format!("more than one {subtype} appeared"))),
+        let (before, subtype) = (&before, subtype.as_str());
+        let look = || async move {
+            let mut new = self.resources().await?;
+            new.retain(|row| {
+                let added = id_of(row).is_some_and(|id| !before.contains(&id));
+                added && row.get_str("ResourceSubType").is_ok_and(|found| found.eq_ignore_ascii_case(subtype))
+            });
+            match new.as_slice() {
+                [] => Ok(None),
+                [row] => self.path_of(row).map(Some),
+                _ => Err(bad_answer(self.at, &format!("more than one {subtype} appeared"))),
+            }
+        };
+        match unseen {
+            Some(error) => effect_or(error, look).await,
+            None => {
+                look().await?.ok_or_else(|| bad_answer(self.at, &format!("the added {subtype} is not there")))
+            }
         }
     }
 

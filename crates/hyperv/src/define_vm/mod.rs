@@ -11,12 +11,13 @@ mod devices;
 mod layout;
 mod typed;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use winremote::cim::Instance;
 
-use crate::call::{Call, Ended, bad_answer};
+use crate::call::{Call, Ended, bad_answer, effect_or};
 use crate::error::{Attempt, Error, Result};
 use crate::host::Host;
 use crate::id::VmId;
@@ -87,6 +88,7 @@ impl Host {
                 settings.set(root, folder.as_str());
             }
         }
+        let before = self.vms_named(at, &new.name).await?;
         let call = Call {
             target: wmi::service(wmi::MANAGEMENT_SERVICE),
             method: "DefineSystem",
@@ -104,10 +106,26 @@ impl Host {
                     self.associators(at, &job, wmi::AFFECTED_JOB_ELEMENT, wmi::COMPUTER_SYSTEM).await?;
                 made.iter().find_map(|row| row.get_str("Name").ok().map(str::to_owned))
             }
-            Ended::Unseen(error) => return Err(error),
+            Ended::Unseen(error) => {
+                let before = &before;
+                let look = || async move {
+                    let now = self.vms_named(at, &new.name).await?;
+                    Ok(now.difference(before).next().copied())
+                };
+                return effect_or(error, look).await;
+            }
         };
         let made = made.ok_or_else(|| bad_answer(at, &"it does not say which VM was made"))?;
         made.parse().map_err(|error| bad_answer(at, &error))
+    }
+
+    /// VMs with this label, which need not be unique.
+    async fn vms_named(&self, at: &Attempt, name: &str) -> Result<BTreeSet<VmId>> {
+        let query =
+            format!("select * from {} where VirtualSystemType = '{}'", wmi::SYSTEM_SETTINGS, wmi::TYPE_VM);
+        let rows = self.query(at, &query).await?;
+        let named = rows.iter().filter(|row| row.get_str("ElementName").is_ok_and(|label| label == name));
+        Ok(named.filter_map(|row| row.get_str("VirtualSystemIdentifier").ok()?.parse().ok()).collect())
     }
 
     async fn destroy_system(&self, vm: &VmId) -> Result<()> {
