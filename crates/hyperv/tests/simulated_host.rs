@@ -73,6 +73,14 @@ impl Lab {
         self.host.changed_ranges(&frozen.path, since, capacity).await.unwrap()
     }
 
+    /// All connections break at the next call of `method`, which the host carries out or not. Idle ones that broke
+    /// before show it only when they are used, so every one is used first.
+    async fn lose_answer(&self, method: &str, carried_out: bool) {
+        self.facts().await;
+        let effect = FaultEffect::DropConnection { carried_out };
+        self.sim.inject(Fault { call: method.to_owned(), effect, times: 1 });
+    }
+
     async fn end(mut self) {
         self.served.take().unwrap().shutdown().await;
     }
@@ -188,21 +196,43 @@ async fn a_guest_that_cannot_be_quiesced_fails_with_its_hresult_and_leaves_nothi
     lab.end().await;
 }
 
-/// The answer is lost after the host has begun: the checkpoint is found, not taken a second time.
+/// The answer is lost after the host has begun: the effect is found, and nothing is asked for a second time.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_checkpoint_whose_answer_was_lost_is_found_again() {
+async fn calls_whose_answer_was_lost_are_found_to_have_happened() {
     let lab = Lab::new().await;
-    let effect = FaultEffect::DropConnection { carried_out: true };
-    lab.sim.inject(Fault { call: "CreateSnapshot".to_owned(), effect, times: 1 });
+    lab.lose_answer("CreateSnapshot", true).await;
     let checkpoint = lab.freeze().await;
-    assert_eq!(lab.sim.calls("CreateSnapshot"), 1);
     let listed = lab.host.recovery_checkpoints(&lab.vm).await.unwrap();
     assert_eq!(listed.iter().map(|found| found.id).collect::<Vec<_>>(), [checkpoint.id]);
+    lab.lose_answer("ModifySystemSettings", true).await;
+    lab.host.name_checkpoint(&checkpoint.id, "refpoint 42").await.unwrap();
+    lab.lose_answer("ConvertToReferencePoint", true).await;
+    let point = lab.convert(&checkpoint).await;
+    lab.lose_answer("DestroyReferencePoint", true).await;
+    lab.host.destroy_reference_point(&point.id).await.unwrap();
+    let given_up = lab.freeze().await;
+    lab.lose_answer("DestroySnapshot", true).await;
+    lab.host.destroy_checkpoint(&given_up.id).await.unwrap();
+    for method in
+        ["ModifySystemSettings", "ConvertToReferencePoint", "DestroyReferencePoint", "DestroySnapshot"]
+    {
+        assert_eq!(lab.sim.calls(method), 1, "{method}");
+    }
     lab.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_vm_is_made_of_a_definition_over_copied_disks() {
+async fn a_call_that_never_reached_the_host_is_not_taken_for_done() {
+    let lab = Lab::new().await;
+    lab.lose_answer("CreateSnapshot", false).await;
+    let error = lab.host.create_recovery_checkpoint(&lab.vm, Consistency::Crash).await.unwrap_err();
+    assert_eq!((error.code(), error.retry()), ("HV-011", hyperv::Retry::Later), "{error}");
+    lab.freeze().await;
+    lab.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vm_is_made_of_a_definition_over_copied_disks_even_when_an_answer_is_lost() {
     let lab = Lab::new().await;
     lab.write(0, 10 * MIB, 1);
     let checkpoint = lab.freeze().await;
@@ -217,6 +247,7 @@ async fn a_vm_is_made_of_a_definition_over_copied_disks() {
     }
     let folder = Some(r"C:\Restored".to_owned());
     let new = NewVm { name: "SQL01 restored".to_owned(), disks: disks.clone(), folder };
+    lab.lose_answer("DefineSystem", true).await;
 
     let made = lab.host.define_vm(&definition, &new).await.unwrap();
 
