@@ -113,7 +113,12 @@ impl HostBuilder {
 /// Files that a killed simulator had begun belong to nothing.
 fn remove_begun_files(core: &HostCore) -> Result<()> {
     let begun = std::mem::take(&mut core.state().model.begun_files);
-    for file in begun {
+    let in_use = |file: &HostPath| {
+        let state = core.state();
+        let mut chains = state.model.vms.values().flat_map(|vm| vm.hardware.chains());
+        chains.any(|chain| chain.files.iter().any(|other| other.same_file(file)))
+    };
+    for file in begun.into_iter().filter(|file| !in_use(file)) {
         let local = core.drives.local(&file);
         let _ = std::fs::remove_file(crate::host::change_file::beside(&local));
         let _ = std::fs::remove_file(local);

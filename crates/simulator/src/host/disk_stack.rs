@@ -47,7 +47,9 @@ pub(crate) struct DiskStack {
     sector: u64,
     leaf: Option<WritableDisk>,
     tracking: ChangeTracking,
-    log: WriteLog,
+    log_path: PathBuf,
+    /// Not there for a disk that came with content and was not written since; see [`DiskStack::log`].
+    log: Option<WriteLog>,
 }
 
 impl DiskStack {
@@ -55,16 +57,16 @@ impl DiskStack {
     pub(crate) fn open(slot: Slot, chain: Vec<ChainFile>, log: &Path) -> Result<DiskStack> {
         let disk = open_read(&chain)?;
         let (capacity, sector) = (disk.capacity(), u64::from(disk.logical_sector()));
-        if !log.exists() {
-            adopt_content(&disk, log)?;
-        }
         drop(disk);
         let locals = locals(&chain);
         let tracking =
             ChangeTracking::open(capacity, &locals).map_err(|e| file_error("opening", &chain, e))?;
-        let log = WriteLog::open(log).map_err(|error| Error::file("opening", log, error))?;
-        let mut stack = DiskStack { slot, chain, capacity, sector, leaf: None, tracking, log };
-        stack.write_again()?;
+        let log_path = log.to_owned();
+        let mut stack =
+            DiskStack { slot, chain, capacity, sector, leaf: None, tracking, log_path, log: None };
+        if log.exists() {
+            stack.write_again()?;
+        }
         Ok(stack)
     }
 
@@ -76,8 +78,28 @@ impl DiskStack {
         self.sector
     }
 
-    pub(crate) fn log(&self) -> &WriteLog {
-        &self.log
+    /// The write log. A disk that came with content gets one before its first write or checkpoint; what it holds
+    /// until then counts as written.
+    pub(crate) fn log(&mut self) -> Result<&mut WriteLog> {
+        if self.log.is_none() {
+            if !self.log_path.exists() {
+                self.close()?;
+                adopt_content(&open_read(&self.chain)?, &self.log_path)?;
+            }
+            let log = WriteLog::open(&self.log_path);
+            self.log = Some(log.map_err(|error| Error::file("opening", &self.log_path, error))?);
+        }
+        let missing = || Error::Refused { doing: "open a write log", why: "it is closed".into() };
+        self.log.as_mut().ok_or_else(missing)
+    }
+
+    fn note(&mut self, note: impl FnOnce(&mut WriteLog) -> io::Result<()>) -> Result<()> {
+        let log = self.log()?;
+        note(log).map_err(|error| Error::file("writing", log.path().to_owned(), error))
+    }
+
+    fn note_flushed(&mut self) -> Result<()> {
+        if self.log.is_some() { self.note(WriteLog::flushed) } else { Ok(()) }
     }
 
     /// The guest writes.
@@ -86,7 +108,7 @@ impl DiskStack {
         self.tracking
             .record(&range)
             .map_err(|error| file_error("tracking changes of", &self.chain, error))?;
-        self.log.wrote(offset, data).map_err(|error| log_error(&self.log, error))?;
+        self.note(|log| log.wrote(offset, data))?;
         let name = self.leaf_name();
         self.leaf()?.write_at(offset, data).map_err(Error::disk(name))
     }
@@ -94,7 +116,7 @@ impl DiskStack {
     /// The guest discards or zeroes a range.
     pub(crate) fn write_zeroes(&mut self, range: &Range<u64>) -> Result<()> {
         self.tracking.record(range).map_err(|error| file_error("tracking changes of", &self.chain, error))?;
-        self.log.wrote_zeroes(range).map_err(|error| log_error(&self.log, error))?;
+        self.note(|log| log.wrote_zeroes(range))?;
         let name = self.leaf_name();
         self.leaf()?.write_zeroes(ByteRange { start: range.start, end: range.end }).map_err(Error::disk(name))
     }
@@ -118,7 +140,7 @@ impl DiskStack {
         let name = self.leaf_name();
         if let Some(leaf) = &mut self.leaf {
             leaf.flush().map_err(Error::disk(name))?;
-            self.log.flushed().map_err(|error| log_error(&self.log, error))?;
+            self.note_flushed()?;
         }
         Ok(())
     }
@@ -128,7 +150,7 @@ impl DiskStack {
         let name = self.leaf_name();
         if let Some(leaf) = self.leaf.take() {
             leaf.close().map_err(Error::disk(name))?;
-            self.log.flushed().map_err(|error| log_error(&self.log, error))?;
+            self.note_flushed()?;
         }
         Ok(())
     }
@@ -171,7 +193,7 @@ impl DiskStack {
 
     /// Notes the moment of a checkpoint in the write log.
     pub(crate) fn reached(&mut self, moment: &Moment) -> Result<()> {
-        self.log.reached(moment).map_err(|error| log_error(&self.log, error))
+        self.note(|log| log.reached(moment))
     }
 
     /// Writes the leaf's content into its parent, unless someone has one of the two open.
@@ -228,7 +250,8 @@ impl DiskStack {
 
     /// Repeats what the log has and the disk may not have.
     fn write_again(&mut self) -> Result<()> {
-        let missing = self.log.unflushed().map_err(|error| log_error(&self.log, error))?;
+        let missing = self.log()?.unflushed();
+        let missing = missing.map_err(|error| Error::file("reading", &self.log_path, error))?;
         if missing.is_empty() {
             return Ok(());
         }
@@ -306,8 +329,4 @@ fn locals(chain: &[ChainFile]) -> Vec<PathBuf> {
 
 fn file_error(doing: &'static str, chain: &[ChainFile], error: io::Error) -> Error {
     Error::file(doing, chain.last().map(|file| file.local.clone()).unwrap_or_default(), error)
-}
-
-fn log_error(log: &WriteLog, error: io::Error) -> Error {
-    Error::file("writing", log.path(), error)
 }

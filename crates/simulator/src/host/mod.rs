@@ -43,6 +43,9 @@ use vm_storage::VmStorage;
 
 pub use handle::{HostEvent, Leftovers, SimulatedHost, VmSummary};
 
+/// The event log keeps the newest entries; a merge that is retried for days must not fill memory.
+const EVENTS_MAX: usize = 10_000;
+
 /// What one VM is busy with: `OperationalStatus[1]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Busy {
@@ -169,7 +172,11 @@ impl HostCore {
     pub(crate) fn event(&self, number: u32, vm: SimVmId, text: String) {
         tracing::debug!(event = number, vm = %vm, "{text}");
         let event = HostEvent { number, vm, text, unix_ms: self.clock.unix_ms() };
-        self.state().events.push(event);
+        let mut state = self.state();
+        if state.events.len() == EVENTS_MAX {
+            state.events.remove(0);
+        }
+        state.events.push(event);
     }
 }
 

@@ -108,9 +108,10 @@ pub(crate) fn chain_files(core: &HostCore, chain: &DiskChain) -> Vec<ChainFile> 
 /// The moments of a VM's checkpoints, oldest first, as its first disk noted them.
 pub(crate) fn moments(core: &HostCore, vm: SimVmId) -> Result<Vec<Moment>> {
     let storage = core.storage(vm)?;
-    let storage = locked(&storage);
-    let Some(disk) = storage.disks.first() else { return Ok(Vec::new()) };
-    disk.log().moments().map_err(|error| Error::file("reading", disk.log().path(), error))
+    let mut storage = locked(&storage);
+    let Some(disk) = storage.disks.first_mut() else { return Ok(Vec::new()) };
+    let log = disk.log()?;
+    log.moments().map_err(|error| Error::file("reading", log.path(), error))
 }
 
 /// What a disk must contain at a checkpoint, or now.
@@ -123,7 +124,7 @@ pub(crate) fn expected(
     let storage: Arc<_> = core.storage(vm)?;
     let mut storage = locked(&storage);
     let disk = storage.disk(index)?;
-    let log = disk.log().path().to_owned();
+    let log = disk.log()?.path().to_owned();
     let replayed = crate::guest::ExpectedDisk::replay(&log, disk.capacity(), moment);
     let replayed = replayed.map_err(|error| Error::file("reading", &log, error))?;
     replayed.ok_or_else(|| Error::NoSuchMoment {

@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use uuid::Uuid;
 use vdisk::{CreateOptions, LocalFile, WritableDisk};
 
 use super::{HostCore, definition};
@@ -30,16 +31,44 @@ pub(crate) fn add_vm(core: &HostCore, spec: VmSpec) -> Result<SimVmId> {
     vm.hardware.controllers = vec![controller];
     definition::check_new(core, &vm)?;
     let files = disk_files(&vm, &spec.disks)?;
+    check_free(core, &files)?;
     core.change(|state| state.model.begun_files.extend(files.iter().cloned()))?;
-    for ((lun, disk), file) in (0..).zip(&spec.disks).zip(&files) {
+    let added =
+        add_disks(core, &mut vm, controller, &spec.disks, &files).and_then(|()| definition::insert(core, vm));
+    if added.is_err() {
+        for file in &files {
+            let _ = std::fs::remove_file(core.drives.local(file));
+        }
+    }
+    core.change(|state| state.model.begun_files.retain(|file| !files.contains(file)))?;
+    let id = added?;
+    definition::add_nic(core, id, None).map_err(|_| Error::NoSuchVm { vm: id.text() })?;
+    Ok(id)
+}
+
+fn add_disks(
+    core: &HostCore,
+    vm: &mut Vm,
+    controller: Uuid,
+    disks: &[DiskSpec],
+    files: &[HostPath],
+) -> Result<()> {
+    for ((lun, disk), file) in (0..).zip(disks).zip(files) {
         let slot = Slot { controller, lun };
-        create_disk(core, &vm, &slot, file, disk)?;
+        create_disk(core, vm, &slot, file, disk)?;
         vm.hardware.drives.push(Drive { slot, disk: Some(DiskChain::attached(vec![file.clone()])) });
     }
-    let id = definition::insert(core, vm)?;
-    definition::add_nic(core, id, None).map_err(|_| Error::NoSuchVm { vm: id.text() })?;
-    core.change(|state| state.model.begun_files.retain(|file| !files.contains(file)))?;
-    Ok(id)
+    Ok(())
+}
+
+/// A new disk never takes the place of a file that is there.
+fn check_free(core: &HostCore, files: &[HostPath]) -> Result<()> {
+    match files.iter().find(|file| core.drives.local(file).exists()) {
+        None => Ok(()),
+        Some(file) => {
+            Err(Error::Refused { doing: "add a VM", why: format!("there is a file {file} already") })
+        }
+    }
 }
 
 fn disk_files(vm: &Vm, disks: &[DiskSpec]) -> Result<Vec<HostPath>> {
@@ -63,6 +92,8 @@ fn create_disk(core: &HostCore, vm: &Vm, slot: &Slot, path: &HostPath, spec: &Di
     options.block_bytes = spec.block_bytes.unwrap_or(options.block_bytes);
     let mut disk = WritableDisk::create(Arc::new(file), &options).map_err(Error::disk(path.as_str()))?;
     let staged = core.saved.write_log(vm.id, slot).with_extension("staged");
+    // What an attempt before this one left is not part of the new disk.
+    let _ = std::fs::remove_file(&staged);
     let mut log = WriteLog::open(&staged).map_err(|error| Error::file("creating", &staged, error))?;
     if let DiskSource::FromRaw(raw) = &spec.source {
         fill(&mut disk, &mut log, path, raw)?;

@@ -1,8 +1,10 @@
 //! Recovery checkpoints: writes are diverted, content is frozen, and everything is merged back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use simulator::{DiskSpec, GuestVss, VmSpec};
+use simulator::{Chance, DiskSpec, GuestVss, VmSpec};
 use vdisk::Disk;
 
 use crate::support::{Lab, MIB, checkpoint_of, reference};
@@ -97,7 +99,7 @@ async fn all_disks_of_a_vm_stop_at_the_same_instant() {
         VmSpec::new("DB").disk(DiskSpec::blank("a.vhdx", 4 * MIB)).disk(DiskSpec::blank("b.vhdx", 4 * MIB));
     let vm = lab.host.add_vm(spec).unwrap();
     let guest = lab.host.guest(vm).unwrap();
-    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let stop = Arc::new(AtomicBool::new(false));
     let writer = {
         let stop = stop.clone();
         std::thread::spawn(move || {
@@ -106,7 +108,7 @@ async fn all_disks_of_a_vm_stop_at_the_same_instant() {
                 let sector = [number.to_le_bytes(); 64].concat();
                 guest.write(0, 0, &sector).unwrap();
                 guest.write(1, 0, &sector).unwrap();
-                if stop.load(std::sync::atomic::Ordering::SeqCst) {
+                if stop.load(Ordering::SeqCst) {
                     return;
                 }
             }
@@ -114,7 +116,7 @@ async fn all_disks_of_a_vm_stop_at_the_same_instant() {
     };
     tokio::time::sleep(Duration::from_millis(20)).await;
     let checkpoint = lab.checkpoint(vm).await;
-    stop.store(true, std::sync::atomic::Ordering::SeqCst);
+    stop.store(true, Ordering::SeqCst);
     writer.join().unwrap();
 
     let number = |file: &str| {
@@ -126,6 +128,62 @@ async fn all_disks_of_a_vm_stop_at_the_same_instant() {
     let (first, second) = (number(&files[0]), number(&files[1]));
     assert!(first == second || first == second + 1, "disk 0 at {first}, disk 1 at {second}");
     assert!(first > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_never_stops_writing_keeps_every_byte() {
+    let (lab, vm) = Lab::with_vm().await;
+    let guest = lab.host.guest(vm).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let writer = {
+        let (guest, stop) = (guest.clone(), stop.clone());
+        std::thread::spawn(move || {
+            let mut chance = Chance::from_seed(5);
+            while !stop.load(Ordering::SeqCst) {
+                let offset = chance.below(64 * 2048 - 64) * 512;
+                let value = u8::try_from(chance.below(256)).unwrap();
+                guest.write(0, offset, &[value; 64 * 512]).unwrap();
+            }
+        })
+    };
+    for round in 0..3 {
+        let checkpoint = lab.checkpoint(vm).await;
+        let moment = lab.host.moments(vm).unwrap()[round].checkpoint;
+        let expected = lab.host.expected(vm, 0, Some(moment)).unwrap();
+        let frozen = lab.open(&lab.disk_files(&checkpoint).await[0]);
+        assert_eq!(expected.first_difference(&frozen).unwrap(), None, "round {round}");
+        drop(frozen);
+        lab.convert(&checkpoint).await;
+        lab.merged(vm).await;
+    }
+    stop.store(true, Ordering::SeqCst);
+    writer.join().unwrap();
+    guest.flush().unwrap();
+    let now = lab.host.expected(vm, 0, None).unwrap();
+    let file = lab.disk_files(&lab.settings(vm).await).await.remove(0);
+    assert_eq!(now.first_difference(&lab.open(&file)).unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_and_almost_empty_disk_costs_little() {
+    const GIB: u64 = 1 << 30;
+    let lab = Lab::new().await;
+    let vm = lab.host.add_vm(VmSpec::new("BIG").disk(DiskSpec::blank("big.vhdx", 64 * GIB))).unwrap();
+    let guest = lab.host.guest(vm).unwrap();
+    for place in 0..64 {
+        guest.write(0, place * GIB, &[1; 4096]).unwrap();
+    }
+    let checkpoint = lab.checkpoint(vm).await;
+    let moment = lab.host.moments(vm).unwrap()[0].checkpoint;
+    let expected = lab.host.expected(vm, 0, Some(moment)).unwrap();
+    assert_eq!(expected.written().len(), 64);
+    let file = lab.disk_files(&checkpoint).await.remove(0);
+    let id = crate::support::rct_id(&lab.convert(&checkpoint).await);
+    lab.merged(vm).await;
+    guest.write(0, 63 * GIB, &[2; 512]).unwrap();
+    lab.checkpoint(vm).await;
+    let changes = lab.changes(&file, &id, 64 * GIB).await;
+    assert_eq!(changes, std::slice::from_ref(&(63 * GIB..63 * GIB + 16384)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use simulator::{DiskSpec, VmSpec};
 use vdisk::{FileIo, LocalFile};
 
 use crate::support::{Lab, MIB, rct_id};
@@ -81,4 +82,43 @@ async fn a_merge_that_ended_unnoted_is_noted_after_a_restart() {
     let mut sector = [0; 512];
     lab.host.guest(vm).unwrap().read(0, 0, &mut sector).unwrap();
     assert_eq!(sector, [5; 512]);
+}
+
+/// A second VM of the same name would have put its disk where the first one's is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vm_that_could_not_be_added_harms_no_other_at_the_next_start() {
+    let (lab, vm) = Lab::with_vm().await;
+    lab.host.guest(vm).unwrap().write(0, 0, &[6; 512]).unwrap();
+    let again = VmSpec::new("SQL01").disk(DiskSpec::blank("sql01.vhdx", MIB));
+    let error = lab.host.add_vm(again).unwrap_err();
+    assert!(error.to_string().contains("sql01.vhdx already"), "{error}");
+
+    let lab = lab.restart().await;
+
+    assert_eq!(lab.host.vms().len(), 1);
+    let mut sector = [0; 512];
+    lab.host.guest(vm).unwrap().read(0, 0, &mut sector).unwrap();
+    assert_eq!(sector, [6; 512]);
+}
+
+/// The state file names a differencing file that was begun and belongs to no disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_a_killed_host_had_begun_are_gone_after_a_restart() {
+    let (lab, vm) = Lab::with_vm().await;
+    let begun = lab.local(r"C:\VMs\SQL01\Virtual Hard Disks\sql01_1.avhdx");
+    let state = lab.folder.path().join(".simulator/host.json");
+
+    let lab = lab
+        .restart_after(|| {
+            std::fs::write(&begun, b"half").unwrap();
+            let text = std::fs::read_to_string(&state).unwrap();
+            let mark = r#""begun_files": []"#;
+            assert!(text.contains(mark), "{text}");
+            let named = r#""begun_files": ["C:\\VMs\\SQL01\\Virtual Hard Disks\\sql01_1.avhdx"]"#;
+            std::fs::write(&state, text.replace(mark, named)).unwrap();
+        })
+        .await;
+
+    assert!(!begun.exists());
+    assert_eq!(lab.host.leftovers(vm).unwrap(), simulator::host::Leftovers::default());
 }
