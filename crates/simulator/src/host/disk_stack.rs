@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use uuid::Uuid;
-use vdisk::{ByteRange, Disk, FileIo, LocalFile, WritableDisk};
+use vdisk::{ByteRange, Disk, FileIo, WritableDisk};
 
 use super::handles;
+use super::host_file::HostFile;
 use super::rct::{ChangeTracking, TrackingLoss};
 use crate::error::{Error, Result};
 use crate::guest::{Moment, Unflushed, WriteLog};
@@ -164,10 +165,10 @@ impl DiskStack {
         let parent = self.chain.last().map(|file| file.host.clone());
         let relative = parent.as_ref().map_or(String::new(), |file| format!(r".\{}", file.file_name()));
         let absolute = parent.as_ref().map(HostPath::as_str);
-        let file = LocalFile::create_new(&child.local)
-            .map_err(|error| Error::file("creating", &child.local, error))?;
+        let file =
+            HostFile::create(&child.local).map_err(|error| Error::file("creating", &child.local, error))?;
         let parent = open_read(&self.chain)?;
-        let created = WritableDisk::create_child(Arc::new(file), &parent, &relative, absolute);
+        let created = WritableDisk::create_child(file, &parent, &relative, absolute);
         let leaf = created.map_err(Error::disk(child.host.as_str()))?;
         leaf.close().map_err(Error::disk(child.host.as_str()))?;
         let pushed = self.tracking.push_layer(&child.local);
@@ -296,11 +297,8 @@ fn merge_layers(chain: &[ChainFile]) -> Result<Vec<Arc<dyn FileIo>>> {
 }
 
 fn open_file(path: &Path, writable: bool) -> Result<Arc<dyn FileIo>> {
-    let opened = if writable { LocalFile::open_read_write(path) } else { LocalFile::open_read(path) };
-    match opened {
-        Ok(file) => Ok(Arc::new(file)),
-        Err(error) => Err(Error::file("opening", path, error)),
-    }
+    let opened = if writable { HostFile::write(path) } else { HostFile::read(path) };
+    opened.map_err(|error| Error::file("opening", path, error))
 }
 
 /// Starts the write log of a disk that came with content: what it holds now counts as written.

@@ -12,6 +12,7 @@ pub(crate) mod definition;
 pub(crate) mod disk_stack;
 pub(crate) mod handle;
 mod handles;
+pub(crate) mod host_file;
 pub(crate) mod image_service;
 pub(crate) mod integration;
 pub(crate) mod jobs;

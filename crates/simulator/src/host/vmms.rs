@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use uuid::Uuid;
-use vdisk::{CreateOptions, LocalFile, WritableDisk};
+use vdisk::{CreateOptions, WritableDisk};
 
+use super::host_file::HostFile;
 use super::{HostCore, definition};
 use crate::builder::{DiskSource, DiskSpec, VmSpec, blank_vm};
 use crate::error::{Error, Result};
@@ -83,14 +83,14 @@ fn create_disk(core: &HostCore, vm: &Vm, slot: &Slot, path: &HostPath, spec: &Di
     if let Some(folder) = local.parent() {
         std::fs::create_dir_all(folder).map_err(|error| Error::file("creating", folder, error))?;
     }
-    let file = LocalFile::create_new(&local).map_err(|error| Error::file("creating", &local, error))?;
+    let file = HostFile::create(&local).map_err(|error| Error::file("creating", &local, error))?;
     let capacity = match &spec.source {
         DiskSource::Blank { capacity } => *capacity,
         DiskSource::FromRaw(raw) => raw_length(raw)?,
     };
     let mut options = CreateOptions::dynamic(capacity);
     options.block_bytes = spec.block_bytes.unwrap_or(options.block_bytes);
-    let mut disk = WritableDisk::create(Arc::new(file), &options).map_err(Error::disk(path.as_str()))?;
+    let mut disk = WritableDisk::create(file, &options).map_err(Error::disk(path.as_str()))?;
     let staged = core.saved.write_log(vm.id, slot).with_extension("staged");
     // What an attempt before this one left is not part of the new disk.
     let _ = std::fs::remove_file(&staged);
