@@ -20,7 +20,8 @@ const KIND_PASSPHRASE: u8 = 1;
 pub(crate) const SLOT_BYTES: usize = 136;
 const SEALED: std::ops::Range<usize> = 72..120;
 
-/// How much work guessing a passphrase costs. The default takes about 0.1 s and 64 MiB.
+/// How much work guessing a passphrase costs. The default takes 64 MiB and a few tenths of a
+/// second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KdfStrength {
     /// Argon2 memory in KiB, 8 to 1,048,576.

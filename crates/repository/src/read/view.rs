@@ -58,7 +58,12 @@ impl DiskView {
     pub async fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let range = self.checked_range(offset, buffer.len() as u64)?;
         buffer.fill(0);
-        let pieces = self.pieces(&range).await?;
+        self.fill_data(&range, buffer).await
+    }
+
+    /// Copies data over a buffer of zeros.
+    async fn fill_data(&self, range: &Range<u64>, buffer: &mut [u8]) -> Result<()> {
+        let pieces = self.pieces(range).await?;
         let wanted: Vec<_> = pieces
             .iter()
             .map(|piece| Wanted {
@@ -70,7 +75,7 @@ impl DiskView {
         fetch(self.tree.core(), &wanted, |position, result| {
             let piece = &pieces[position];
             match result {
-                Ok(bytes) => copy_overlap(&range, buffer, &piece.chunk, &bytes),
+                Ok(bytes) => copy_overlap(range, buffer, &piece.chunk, &bytes),
                 Err(cause) => {
                     let start = piece.chunk.start;
                     if failure.as_ref().is_none_or(|(first, _)| start < *first) {
@@ -90,9 +95,9 @@ impl DiskView {
             let (bytes, bytes_max) = (length as u64, READ_RANGE_BYTES_MAX as u64);
             return Err(Error::TooLarge { what, bytes, bytes_max });
         }
-        self.checked_range(start, length as u64)?;
+        let range = self.checked_range(start, length as u64)?;
         let mut buffer = BytesMut::zeroed(length);
-        self.read_at(start, &mut buffer).await?;
+        self.fill_data(&range, &mut buffer).await?;
         Ok(buffer.freeze())
     }
 

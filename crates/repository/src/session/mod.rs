@@ -6,6 +6,9 @@
 //! ```
 //! Every arrow is bounded, so memory does not depend on the size of disks: a put waits for one of few
 //! places, a frame waits for the packer, the packer has one pack growing and one under way.
+//!
+//! Pieces are worked on by tokio's blocking threads, of which a runtime needs more than it has cores
+//! (the default is 512): a piece that waits for the packer holds one while the packer's store needs another.
 
 mod commit;
 mod disk;
