@@ -51,7 +51,7 @@ impl Error {
                 "Nothing to do: this disk is read in full, and later runs are incremental again.".to_owned()
             }
             Self::PathNotMapped { .. } => {
-                "Add the folder to the host's path mapping (`refpoint host add --path HOST=LOCAL`)."
+                "Add the folder to the host's path mapping (`refpoint host add … --map 'C:\\=FOLDER'`)."
                     .to_owned()
             }
             Self::PathRefused { .. } => {
