@@ -6,6 +6,7 @@ mod checkpoints;
 mod definition;
 mod faults;
 mod inventory;
+mod killed;
 mod restart;
 #[path = "../support/mod.rs"]
 mod support;
