@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{backup, disk, host, plan, points, repo, vm};
+use crate::commands::{backup, disk, host, plan, points, repo, restore, vm};
 use crate::exit::EXIT_HELP;
 use crate::output::Format;
 
@@ -14,10 +14,12 @@ const HEADING: &str = "Global options";
 const EXAMPLES: &str = "\
 Examples:
   refpoint repo init --repo /backups                  make a repository
-  refpoint host add HV1 --url http://hv1:5985/wsman --user backup --password-file hv1.secret --map 'C:\\=/mnt/hv1/c'
+  refpoint host add HV1 --url http://hv1:5985/wsman --user backup \\
+      --password-file hv1.secret --map 'C:\\=/mnt/hv1/c'
   refpoint plan --vm SQL01 --repo /backups            what a backup would do, and why
   refpoint backup --vm SQL01 --repo /backups
-  refpoint points list --repo /backups";
+  refpoint points list --repo /backups
+  refpoint restore disk latest --vm SQL01 --to sql01.vhdx --repo /backups";
 
 /// Backup and restore for Hyper-V virtual machines.
 ///
@@ -70,6 +72,8 @@ pub(crate) enum Command {
     Backup(backup::BackupArgs),
     #[command(subcommand)]
     Points(points::PointsCommand),
+    #[command(subcommand)]
+    Restore(restore::RestoreCommand),
     #[command(subcommand)]
     Disk(disk::DiskCommand),
 }

@@ -28,7 +28,8 @@ impl Context {
         Self {
             output: Output::new(global.output, global.quiet),
             settings: Settings::at(global.home),
-            repo: global.repo,
+            // Absolute, because messages and pasted commands outlive the folder they were given in.
+            repo: global.repo.map(|folder| std::path::absolute(&folder).unwrap_or(folder)),
             passphrase_file: global.passphrase_file,
             recovery_key_file: global.recovery_key_file,
         }

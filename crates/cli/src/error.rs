@@ -14,7 +14,7 @@ pub(crate) enum Error {
     RepositoryUnnamed,
     #[error("{what} was not given and there is no terminal to ask on.")]
     SecretMissing { what: &'static str, ways: &'static str },
-    #[error("The secret in {} can be read by other users (mode {mode:04o}).", file.display())]
+    #[error("The secret file {} can be read by other users (mode {mode:04o}).", file.display())]
     SecretExposed { file: PathBuf, mode: u32 },
     #[error("The secret file {} cannot be used: {problem}.", file.display())]
     SecretFile { file: PathBuf, problem: String },
@@ -38,10 +38,16 @@ pub(crate) enum Error {
     VmAmbiguous { name: String, candidates: Vec<String> },
     #[error("There is no restore point {wanted}.{}", near_names(near))]
     PointUnknown { wanted: String, near: Vec<String> },
+    #[error("The repository holds no restore point.")]
+    NoPoints,
     #[error("{wanted} is the beginning of {} restore points: {}.", candidates.len(), candidates.join(", "))]
     PointAmbiguous { wanted: String, candidates: Vec<String> },
     #[error("The repository holds several sources: {}.", candidates.join(", "))]
     SourceUnnamed { candidates: Vec<String> },
+    #[error("Restore point {point} has no disk {wanted}; it has {}.", has.join(", "))]
+    DiskUnknown { point: String, wanted: String, has: Vec<String> },
+    #[error("Restore point {point} has {} disks: {}.", has.len(), has.join(", "))]
+    DiskUnnamed { point: String, has: Vec<String> },
     #[error("{what} stopped unexpectedly: {problem}.")]
     Internal { what: &'static str, problem: String },
 }
@@ -64,9 +70,12 @@ impl Error {
             Self::VmUnknown { .. } => "CL-012",
             Self::VmAmbiguous { .. } => "CL-013",
             Self::PointUnknown { .. } => "CL-014",
-            Self::PointAmbiguous { .. } => "CL-015",
-            Self::SourceUnnamed { .. } => "CL-016",
-            Self::Internal { .. } => "CL-017",
+            Self::NoPoints => "CL-015",
+            Self::PointAmbiguous { .. } => "CL-016",
+            Self::SourceUnnamed { .. } => "CL-017",
+            Self::Internal { .. } => "CL-018",
+            Self::DiskUnknown { .. } => "CL-019",
+            Self::DiskUnnamed { .. } => "CL-020",
         }
     }
 
@@ -91,8 +100,10 @@ impl Error {
             Self::VmUnknown { .. } => "see `refpoint vm list`".to_owned(),
             Self::VmAmbiguous { .. } => "name one with --host HOST or by its id".to_owned(),
             Self::PointUnknown { .. } => "see `refpoint points list`".to_owned(),
+            Self::NoPoints => "make one with `refpoint backup`".to_owned(),
             Self::PointAmbiguous { .. } => "give more characters of the id".to_owned(),
             Self::SourceUnnamed { .. } => "name one of them with --vm".to_owned(),
+            Self::DiskUnknown { .. } | Self::DiskUnnamed { .. } => "name one of them with --disk".to_owned(),
             Self::Internal { .. } => "run the command again and report it if it happens twice".to_owned(),
         }
     }
@@ -113,10 +124,14 @@ impl Error {
             | Self::SecretMissing { .. }
             | Self::VmAmbiguous { .. }
             | Self::PointAmbiguous { .. }
-            | Self::SourceUnnamed { .. } => Exit::Usage,
-            Self::NoHosts | Self::HostUnknown { .. } | Self::VmUnknown { .. } | Self::PointUnknown { .. } => {
-                Exit::NotFound
-            }
+            | Self::SourceUnnamed { .. }
+            | Self::DiskUnnamed { .. } => Exit::Usage,
+            Self::NoHosts
+            | Self::HostUnknown { .. }
+            | Self::VmUnknown { .. }
+            | Self::PointUnknown { .. }
+            | Self::NoPoints
+            | Self::DiskUnknown { .. } => Exit::NotFound,
             Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => Exit::NotFound,
             Self::SettingsDamaged { .. } => Exit::BadData,
             _ => Exit::Failed,

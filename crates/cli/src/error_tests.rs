@@ -49,8 +49,11 @@ fn named_things() -> Vec<Error> {
         Error::VmUnknown { name: "WEB".into(), searched: "HV1, HV2".into(), near: Vec::new() },
         Error::VmAmbiguous { name: "SQL01".into(), candidates: names(&["SQL01 on HV1", "SQL01 on HV2"]) },
         Error::PointUnknown { wanted: "0a".into(), near: Vec::new() },
+        Error::NoPoints,
         Error::PointAmbiguous { wanted: "01".into(), candidates: names(&["01aa", "01bb"]) },
         Error::SourceUnnamed { candidates: names(&["SQL01", "WEB01"]) },
+        Error::DiskUnknown { point: "01aa".into(), wanted: "9".into(), has: names(&["0", "1"]) },
+        Error::DiskUnnamed { point: "01aa".into(), has: names(&["0", "1"]) },
     ]
 }
 

@@ -60,8 +60,9 @@ impl Exit {
             ("RP", 26 | 27) => Self::Usage,
             ("RC", 1 | 5) => Self::BadData,
             ("RC", 8) => Self::Usage,
+            ("HV", 1..=7) => Self::Host,
             ("HV", 20 | 22) => Self::NotFound,
-            ("WR", _) => Self::Host,
+            ("HV", 50) => Self::BadData,
             _ => Self::Failed,
         }
     }

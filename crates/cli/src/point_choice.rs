@@ -1,6 +1,6 @@
-//! Finding the restore point that the operator means. Pure functions over what was listed.
+//! Finding the restore point and the disk that the operator means. Pure functions over what was listed.
 
-use repository::RestorePoint;
+use repository::{DiskRecord, RestorePoint};
 
 use crate::error::Error;
 use crate::select::{by_prefix, near};
@@ -52,7 +52,7 @@ pub(crate) fn choose<'a>(
 fn latest<'a>(points: &[&'a RestorePoint]) -> Result<&'a RestorePoint, Error> {
     let newest = points.iter().max_by_key(|point| (point.created_unix_ms, point.id));
     let Some(newest) = newest else {
-        return Err(Error::PointUnknown { wanted: LATEST.to_owned(), near: Vec::new() });
+        return Err(Error::NoPoints);
     };
     let mut sources: Vec<String> = points.iter().map(|point| point.source_name.clone()).collect();
     sources.sort();
@@ -61,6 +61,33 @@ fn latest<'a>(points: &[&'a RestorePoint]) -> Result<&'a RestorePoint, Error> {
         return Err(Error::SourceUnnamed { candidates: sources.into_iter().take(CANDIDATES_MAX).collect() });
     }
     Ok(newest)
+}
+
+/// One disk of a restore point: the only one, or by key, unique beginning of it, or name.
+pub(crate) fn choose_disk<'a>(
+    point: &'a RestorePoint,
+    wanted: Option<&str>,
+) -> Result<&'a DiskRecord, Error> {
+    let Some(wanted) = wanted else {
+        return match point.disks.as_slice() {
+            [disk] => Ok(disk),
+            disks => Err(Error::DiskUnnamed { point: point.id.to_string(), has: disk_names(disks) }),
+        };
+    };
+    let by_name: Vec<&DiskRecord> = point.disks.iter().filter(|disk| disk.name == wanted).collect();
+    let by_key = by_prefix(wanted, &point.disks, |disk| disk.key.to_string());
+    match (by_name.as_slice(), by_key.as_slice()) {
+        ([disk], _) | ([], [disk]) => Ok(disk),
+        _ => Err(Error::DiskUnknown {
+            point: point.id.to_string(),
+            wanted: wanted.to_owned(),
+            has: disk_names(&point.disks),
+        }),
+    }
+}
+
+fn disk_names(disks: &[DiskRecord]) -> Vec<String> {
+    disks.iter().map(|disk| format!("{} ({})", disk.key, disk.name)).collect()
 }
 
 fn is_source(point: &RestorePoint, name: &str) -> bool {

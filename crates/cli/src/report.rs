@@ -62,8 +62,11 @@ impl Failure {
             }
             source = cause.source();
         }
-        let causes = causes.iter().map(|cause| as_sentence(cause)).collect();
-        let (sentence, next_step) = (as_sentence(&sentence), as_sentence(next_step));
+        // Formats, repository and recovery begin their sentences with a capital or with a file's name, which has
+        // to stay as it is spelled; the others begin with a small word.
+        let capital = !matches!(code.get(..2), Some("VD" | "RP" | "RC"));
+        let causes = causes.iter().map(|cause| as_sentence(cause, capital)).collect();
+        let (sentence, next_step) = (as_sentence(&sentence, capital), as_sentence(next_step, true));
         Self { code: code.to_owned(), sentence, causes, next_step, retry, exit }
     }
 
@@ -116,11 +119,11 @@ impl Failure {
 
 /// Begins with a capital and ends with a full stop, whoever wrote it: crates word their errors for different
 /// neighbours, an operator reads one report.
-fn as_sentence(text: &str) -> String {
+fn as_sentence(text: &str, capital: bool) -> String {
     let text = text.trim();
     let mut sentence: String = match text.chars().next() {
         // Only a plain word is capitalised; a path, option or command begins as it is spelled.
-        Some(first) if text.split(' ').next().is_some_and(is_plain_word) => {
+        Some(first) if capital && text.split(' ').next().is_some_and(is_plain_word) => {
             first.to_uppercase().chain(text.chars().skip(1)).collect()
         }
         _ => text.to_owned(),
@@ -170,7 +173,7 @@ macro_rules! failure_from {
     )+};
 }
 
-failure_from!(vdisk, repository, hyperv, protection);
+failure_from!(vdisk, repository, hyperv, protection, recovery);
 
 #[cfg(test)]
 mod tests {
@@ -180,10 +183,11 @@ mod tests {
     fn every_crate_reads_as_sentences() {
         let spoken =
             ["no VM here", "host HV1 is busy", "/mnt/x is full.", "`refpoint vm list`", "error: disk"];
-        let shown: Vec<String> = spoken.into_iter().map(as_sentence).collect();
+        let shown: Vec<String> = spoken.into_iter().map(|text| as_sentence(text, true)).collect();
         let expected =
             ["No VM here.", "Host HV1 is busy.", "/mnt/x is full.", "`refpoint vm list`.", "Error: disk."];
         assert_eq!(shown, expected);
+        assert_eq!(as_sentence("photos is not empty.", false), "photos is not empty.");
     }
 
     #[test]

@@ -51,7 +51,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  refpoint host add HV1 --url http://hv1:5985/wsman --user backup --password-file hv1.secret --map 'C:\\=/mnt/hv1/c'
+  refpoint host add HV1 --url http://hv1:5985/wsman --user backup \\
+      --password-file hv1.secret --map 'C:\\=/mnt/hv1/c'
   refpoint host add HV2 --url http://hv2:5985/wsman --user backup \\
       --map 'C:\\=/mnt/hv2/c' --map 'D:\\VMs=/mnt/hv2/vms'")]
 pub(crate) struct AddArgs {

@@ -7,6 +7,7 @@ mod leftovers;
 pub(crate) mod plan;
 pub(crate) mod points;
 pub(crate) mod repo;
+pub(crate) mod restore;
 pub(crate) mod vm;
 
 use crate::arguments::Command;
@@ -23,6 +24,7 @@ pub(crate) async fn dispatch(context: &Context, command: Command) -> Outcome<Exi
         Command::Plan(args) => plan::run(context, args).await,
         Command::Backup(args) => backup::run(context, args).await,
         Command::Points(command) => points::run(context, command).await,
+        Command::Restore(command) => restore::run(context, command).await,
         Command::Disk(command) => disk::run(context, command),
     }
 }
