@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{backup, disk, host, plan, points, repo, restore, vm};
+use crate::commands::{backup, demo, disk, host, lab, plan, points, repo, restore, vm};
 use crate::exit::EXIT_HELP;
 use crate::output::Format;
 
@@ -13,6 +13,7 @@ const HEADING: &str = "Global options";
 
 const EXAMPLES: &str = "\
 Examples:
+  refpoint demo                                       see it work, with nothing installed
   refpoint repo init --repo /backups                  make a repository
   refpoint host add HV1 --url http://hv1:5985/wsman --user backup \\
       --password-file hv1.secret --map 'C:\\=/mnt/hv1/c'
@@ -62,6 +63,7 @@ pub(crate) struct Global {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Demo(demo::DemoArgs),
     #[command(subcommand)]
     Repo(repo::RepoCommand),
     #[command(subcommand)]
@@ -76,6 +78,8 @@ pub(crate) enum Command {
     Restore(restore::RestoreCommand),
     #[command(subcommand)]
     Disk(disk::DiskCommand),
+    #[command(subcommand)]
+    Lab(lab::LabCommand),
 }
 
 fn long_after_help() -> String {

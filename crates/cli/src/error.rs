@@ -48,6 +48,12 @@ pub(crate) enum Error {
     DiskUnknown { point: String, wanted: String, has: Vec<String> },
     #[error("Restore point {point} has {} disks: {}.", has.len(), has.join(", "))]
     DiskUnnamed { point: String, has: Vec<String> },
+    #[error("The folder {} is not empty.", folder.display())]
+    FolderInUse { folder: PathBuf },
+    #[error("The lab could not {action}: {problem}.")]
+    Lab { action: &'static str, problem: String },
+    #[error("The demo found a difference in {check}: {problem}.")]
+    DemoMismatch { check: String, problem: String },
     #[error("{what} stopped unexpectedly: {problem}.")]
     Internal { what: &'static str, problem: String },
 }
@@ -76,6 +82,9 @@ impl Error {
             Self::Internal { .. } => "CL-018",
             Self::DiskUnknown { .. } => "CL-019",
             Self::DiskUnnamed { .. } => "CL-020",
+            Self::FolderInUse { .. } => "CL-021",
+            Self::Lab { .. } => "CL-022",
+            Self::DemoMismatch { .. } => "CL-023",
         }
     }
 
@@ -104,6 +113,11 @@ impl Error {
             Self::PointAmbiguous { .. } => "give more characters of the id".to_owned(),
             Self::SourceUnnamed { .. } => "name one of them with --vm".to_owned(),
             Self::DiskUnknown { .. } | Self::DiskUnnamed { .. } => "name one of them with --disk".to_owned(),
+            Self::FolderInUse { .. } => "name a new or empty folder".to_owned(),
+            Self::Lab { .. } => "see `refpoint lab --help`".to_owned(),
+            Self::DemoMismatch { .. } => {
+                "run `refpoint demo --keep FOLDER` and send what it leaves with a bug report".to_owned()
+            }
             Self::Internal { .. } => "run the command again and report it if it happens twice".to_owned(),
         }
     }

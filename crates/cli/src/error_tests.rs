@@ -58,7 +58,15 @@ fn named_things() -> Vec<Error> {
 }
 
 fn the_rest() -> Vec<Error> {
-    vec![Error::Internal { what: "The transfer", problem: "task panicked".into() }]
+    vec![
+        Error::FolderInUse { folder: "/tmp/lab".into() },
+        Error::Lab { action: "start", problem: "the port is taken".into() },
+        Error::DemoMismatch {
+            check: "disk 0 of the first point".into(),
+            problem: "byte 4096 differs".into(),
+        },
+        Error::Internal { what: "The transfer", problem: "task panicked".into() },
+    ]
 }
 
 #[test]

@@ -6,6 +6,8 @@
 mod arguments;
 mod commands;
 mod context;
+mod control;
+mod demo;
 mod error;
 mod exit;
 mod files;
@@ -13,11 +15,13 @@ mod fleet;
 mod listener;
 mod output;
 mod point_choice;
+mod practice;
 mod report;
 mod results;
 mod secret;
 mod select;
 mod settings;
+mod temporary;
 
 use std::process::ExitCode;
 

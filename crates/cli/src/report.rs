@@ -173,7 +173,7 @@ macro_rules! failure_from {
     )+};
 }
 
-failure_from!(vdisk, repository, hyperv, protection, recovery);
+failure_from!(vdisk, repository, hyperv, protection, recovery, simulator);
 
 #[cfg(test)]
 mod tests {

@@ -1,13 +1,13 @@
 //! `refpoint restore`: a disk into a file, or a virtual machine beside its original.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use clap::{Args, Subcommand, ValueEnum};
 use hyperv::{Gap, Host};
 use recovery::vm::{self, VmPlan, VmProgress, VmRequest, VmRestored, VmSource};
 use recovery::{DiskRestored, DiskTarget, Progress, TargetFormat};
-use repository::{Repository, Unlocked};
+use repository::{PointId, Repository, Unlocked};
 use serde::Serialize;
 
 use crate::commands::points::WhichPoint;
@@ -145,6 +145,35 @@ async fn vm(context: &Context, args: VmArgs) -> Outcome<Exit> {
     let complete = restored.left_out.is_empty();
     context.output.show(&VmView { host: host.name().to_owned(), restored });
     Ok(if complete { Exit::Done } else { Exit::Warnings })
+}
+
+/// The whole virtual machine of a restore point, beside the original.
+pub(crate) async fn vm_beside(
+    context: &Context,
+    point: &PointId,
+    host: &str,
+    name: &str,
+) -> Outcome<VmRestored> {
+    let repository = context.unlock_repository().await?;
+    let source = VmSource::load(&repository, point).await?;
+    let plan = vm::plan(&source, &VmRequest::new(name))?;
+    let host = context.connect(&context.settings.host(host)?).await?;
+    run_plan(context.output, &repository, &source, &plan, &host).await
+}
+
+/// The only disk of a restore point, into a new file.
+pub(crate) async fn disk_to_file(
+    context: &Context,
+    point: &PointId,
+    to: &Path,
+    form: DiskForm,
+) -> Outcome<DiskRestored> {
+    let repository = context.unlock_repository().await?;
+    let point = repository.point(point).await?;
+    let record = point_choice::choose_disk(&point, None)?;
+    let view = repository.disk(&point.id, &record.key).await?;
+    let target = DiskTarget::new(to, form.into());
+    Ok(recovery::restore_disk(&view, &target, &|_| ()).await?)
 }
 
 async fn run_plan(

@@ -54,6 +54,13 @@ impl Output {
         write_all(&mut io::stdout().lock(), &text);
     }
 
+    /// Tells a story on stdout as it happens; silent in scripts and with `--quiet`.
+    pub(crate) fn tell(self, text: &str) {
+        if !self.quiet && !self.is_json() {
+            write_all(&mut io::stdout().lock(), &format!("{text}\n"));
+        }
+    }
+
     /// Tells a person what is going on; silent in scripts and with `--quiet`.
     pub(crate) fn note(self, sentence: &str) {
         if !self.quiet && !self.is_json() {
