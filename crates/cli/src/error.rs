@@ -54,6 +54,8 @@ pub(crate) enum Error {
     Lab { action: &'static str, problem: String },
     #[error("The demo found a difference in {check}: {problem}.")]
     DemoMismatch { check: String, problem: String },
+    #[error("The backup was stopped before it was complete; {left}.")]
+    Interrupted { left: &'static str },
     #[error("{what} stopped unexpectedly: {problem}.")]
     Internal { what: &'static str, problem: String },
 }
@@ -85,6 +87,7 @@ impl Error {
             Self::FolderInUse { .. } => "CL-021",
             Self::Lab { .. } => "CL-022",
             Self::DemoMismatch { .. } => "CL-023",
+            Self::Interrupted { .. } => "CL-024",
         }
     }
 
@@ -118,6 +121,7 @@ impl Error {
             Self::DemoMismatch { .. } => {
                 "run `refpoint demo --keep FOLDER` and send what it leaves with a bug report".to_owned()
             }
+            Self::Interrupted { .. } => "run it again".to_owned(),
             Self::Internal { .. } => "run the command again and report it if it happens twice".to_owned(),
         }
     }
@@ -125,7 +129,7 @@ impl Error {
     /// Whether the same command may succeed when it is run again unchanged.
     pub(crate) fn retry(&self) -> Retry {
         match self {
-            Self::SecretsDiffer { .. } | Self::Internal { .. } => Retry::Now,
+            Self::SecretsDiffer { .. } | Self::Interrupted { .. } | Self::Internal { .. } => Retry::Now,
             Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => Retry::Later,
             _ => Retry::No,
         }

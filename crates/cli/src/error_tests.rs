@@ -65,6 +65,7 @@ fn the_rest() -> Vec<Error> {
             check: "disk 0 of the first point".into(),
             problem: "byte 4096 differs".into(),
         },
+        Error::Interrupted { left: "nothing of it is left" },
         Error::Internal { what: "The transfer", problem: "task panicked".into() },
     ]
 }

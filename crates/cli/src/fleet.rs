@@ -3,6 +3,7 @@
 //! One host that does not answer must not hide the others: it is told as a warning as long as another answered.
 
 use hyperv::{Host, HostInventory, VmFacts, VmId};
+use serde::Serialize;
 
 use crate::context::Context;
 use crate::error::Error;
@@ -18,14 +19,30 @@ pub(crate) struct SeenHost {
 /// What all asked hosts said.
 pub(crate) struct Fleet {
     pub hosts: Vec<SeenHost>,
-    /// Hosts that did not answer, with the reason.
-    pub silent: Vec<(String, Failure)>,
+    /// Hosts that did not answer.
+    pub silent: Vec<SilentHost>,
+}
+
+/// A host that did not answer, and why.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct SilentHost {
+    pub host: String,
+    pub error: Failure,
 }
 
 /// One host and the virtual machines on it that are meant.
 pub(crate) struct Chosen {
     pub seen: SeenHost,
     pub vms: Vec<VmId>,
+}
+
+impl Chosen {
+    /// Names of the virtual machines, for people.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let name =
+            |id: &VmId| self.seen.inventory.vm(*id).map_or_else(|| id.to_string(), |vm| vm.name.clone());
+        self.vms.iter().map(name).collect()
+    }
 }
 
 impl Fleet {
@@ -41,11 +58,11 @@ impl Fleet {
         for entry in &entries {
             match look_at(context, entry).await {
                 Ok(seen) => fleet.hosts.push(seen),
-                Err(failure) => fleet.silent.push((entry.name.clone(), failure)),
+                Err(error) => fleet.silent.push(SilentHost { host: entry.name.clone(), error }),
             }
         }
         match (fleet.hosts.is_empty(), fleet.silent.first()) {
-            (true, Some((_, failure))) => Err(failure.clone()),
+            (true, Some(silent)) => Err(silent.error.clone()),
             (true, None) => Err(Error::NoHosts.into()),
             (false, _) => {
                 fleet.warn_about_silent(context);
@@ -55,8 +72,8 @@ impl Fleet {
     }
 
     fn warn_about_silent(&self, context: &Context) {
-        for (host, failure) in &self.silent {
-            context.output.warn(&format!("host {host} did not answer: {}", failure.headline()));
+        for SilentHost { host, error } in &self.silent {
+            context.output.warn(&format!("host {host} did not answer: {}", error.headline()));
         }
     }
 

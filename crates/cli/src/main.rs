@@ -12,6 +12,7 @@ mod error;
 mod exit;
 mod files;
 mod fleet;
+mod interrupt;
 mod listener;
 mod output;
 mod point_choice;

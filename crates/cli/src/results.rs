@@ -7,6 +7,7 @@ use repository::RestorePoint;
 use serde::Serialize;
 
 use crate::exit::Exit;
+use crate::fleet::SilentHost;
 use crate::output::{View, units};
 use crate::report::Failure;
 
@@ -14,8 +15,8 @@ use crate::report::Failure;
 #[derive(Debug, Serialize)]
 pub(crate) struct BackupView {
     results: Vec<VmResult>,
-    /// A registered host did not answer, so its virtual machines were not looked for.
-    hosts_left_out: bool,
+    /// Hosts whose virtual machines were not looked for, since they did not answer.
+    silent_hosts: Vec<SilentHost>,
 }
 
 /// One virtual machine or disk file.
@@ -39,12 +40,12 @@ enum ResultKind {
 
 impl BackupView {
     pub(crate) fn new(results: Vec<VmResult>) -> Self {
-        Self { results, hosts_left_out: false }
+        Self { results, silent_hosts: Vec::new() }
     }
 
-    /// Notes whether a host did not answer.
-    pub(crate) fn with_silent_hosts(self, hosts_left_out: bool) -> Self {
-        Self { hosts_left_out, ..self }
+    /// Notes the hosts that did not answer.
+    pub(crate) fn with_silent_hosts(self, silent_hosts: Vec<SilentHost>) -> Self {
+        Self { silent_hosts, ..self }
     }
 
     /// The failures in it.
@@ -61,7 +62,7 @@ impl BackupView {
             .results
             .iter()
             .all(|result| result.warnings.is_empty() && matches!(result.outcome, ResultKind::Done { .. }));
-        if complete && !self.hosts_left_out { Exit::Done } else { Exit::Warnings }
+        if complete && self.silent_hosts.is_empty() { Exit::Done } else { Exit::Warnings }
     }
 }
 
@@ -84,6 +85,18 @@ impl VmResult {
             warnings: report.warnings,
             seconds: took.map(|took| took.as_secs_f64()),
         }
+    }
+
+    /// When a host failed before any of its virtual machines was begun.
+    pub(crate) fn all_failed(host: &str, names: &[String], failure: &Failure) -> Vec<Self> {
+        let failed = |name: &String| Self {
+            host: Some(host.to_owned()),
+            name: name.clone(),
+            outcome: ResultKind::Failed { error: failure.clone(), restore_point: None },
+            warnings: Vec::new(),
+            seconds: None,
+        };
+        names.iter().map(failed).collect()
     }
 
     /// From the backup of a disk file.

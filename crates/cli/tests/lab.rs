@@ -6,6 +6,7 @@
 mod support;
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Child, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -23,8 +24,13 @@ struct Lab {
 impl Lab {
     /// A lab whose host is registered, and an empty repository.
     fn start() -> Self {
+        Self::start_with("4")
+    }
+
+    /// The same with so many MiB in the guest's files.
+    fn start_with(data_mib: &str) -> Self {
         let bench = Bench::with_repository();
-        let start = ["lab", "start", "--folder", "lab", "--data", "4", "--output", "json"];
+        let start = ["lab", "start", "--folder", "lab", "--data", data_mib, "--output", "json"];
         let mut process = bench.command(&start).stdout(Stdio::piped()).spawn().unwrap();
         let facts = first_document(process.stdout.as_mut().unwrap());
         let lab = Self { bench, process, facts };
@@ -121,6 +127,25 @@ fn a_stopped_lab_leaves_no_process_and_no_socket() {
     assert_eq!(lab.run(&["vm", "list"]).exit, 6);
 }
 
+/// Ctrl-C in the middle of a backup: what was begun on the host is taken back before the command ends.
+#[test]
+fn an_interrupted_backup_leaves_nothing_on_the_host_and_the_next_one_works() {
+    let lab = Lab::start_with("64");
+    let mut backup = lab.bench.command(&["backup", "--vm", "LAB01"]);
+    let backup = backup.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Writes of the guest go to a differencing file as long as the checkpoint exists.
+    while !holds_avhdx(&lab.bench.path("lab/host")) {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    kill(Pid::from_raw(i32::try_from(backup.id()).unwrap()), Signal::SIGINT).unwrap();
+    let stopped = lab.bench.run_of(backup.wait_with_output().unwrap());
+    insta::assert_snapshot!("backup-interrupted", lab.page(&stopped));
+    assert!(!holds_avhdx(&lab.bench.path("lab/host")));
+    assert_eq!(lab.json(&["host", "leftovers", "HV1"])["leftovers"], Value::Array(Vec::new()));
+    assert_eq!(lab.json(&["points", "list"])["restore_points"], Value::Array(Vec::new()));
+    lab.run(&["backup", "--vm", "LAB01"]).expect_exit(0);
+}
+
 /// Scripts read these; a changed shape is a changed interface.
 #[test]
 fn the_json_of_every_host_command_keeps_its_shape() {
@@ -170,4 +195,11 @@ fn without_ids(page: &str) -> String {
         rest = &rest[at + run..];
     }
     shown + rest
+}
+
+fn holds_avhdx(folder: &Path) -> bool {
+    std::fs::read_dir(folder).unwrap().flatten().any(|entry| {
+        let path = entry.path();
+        if path.is_dir() { holds_avhdx(&path) } else { path.extension().is_some_and(|end| end == "avhdx") }
+    })
 }

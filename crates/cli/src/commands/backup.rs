@@ -7,16 +7,17 @@ use std::time::Instant;
 use clap::{ArgGroup, Args};
 use protection::file_backup::{FileBackup, backup_file};
 use protection::run::settle::settle_host;
-use protection::run::{self, Journal, Site, VmReport};
+use protection::run::{self, Site, VmReport};
 use protection::{Policy, World};
-use repository::{Indexed, Repository};
 
 use crate::commands::plan::{self, PolicyArgs, WhichVms};
 use crate::context::Context;
+use crate::error::Error;
 use crate::exit::Exit;
 use crate::fleet::{Chosen, Fleet};
+use crate::interrupt::Interrupt;
 use crate::listener::ProgressListener;
-use crate::report::Outcome;
+use crate::report::{Failure, Outcome};
 use crate::results::{BackupView, VmResult};
 
 /// Back up virtual machines, or a VHDX file
@@ -51,8 +52,13 @@ pub(crate) async fn run(context: &Context, args: BackupArgs) -> Outcome<Exit> {
         _ => backup_vms(context, &args).await?,
     };
     context.output.show(&view);
+    let mut told: Vec<&Failure> = Vec::new();
     for failure in view.failures() {
-        failure.print_in_text(context.output);
+        // A failure of a whole host is the same for each of its machines.
+        if !told.contains(&failure) {
+            failure.print_in_text(context.output);
+            told.push(failure);
+        }
     }
     Ok(view.exit())
 }
@@ -74,33 +80,35 @@ async fn backup_disk_file(context: &Context, file: &Path, name: &str) -> Outcome
 async fn backup_vms(context: &Context, args: &BackupArgs) -> Outcome<BackupView> {
     let repository = context.open_repository().await?;
     let fleet = Fleet::look(context, args.which.host.as_deref()).await?;
-    let complete = fleet.silent.is_empty();
+    let silent = fleet.silent.clone();
     let journal = plan::open_journal(context)?;
     // Held to the end: only so may what is unfinished in the journal be taken for interrupted.
     let _lock = journal.lock()?;
     let listener = Arc::new(ProgressListener::new(context.output));
     let world = World::new(Arc::new(protection::world::SystemClock), vec![listener.clone()]);
+    let mut interrupt = Interrupt::listen()?;
     let mut results = Vec::new();
     for chosen in fleet.choose(&args.which.vms)? {
         let policy = args.policy.policy();
-        results.extend(backup_host(&policy, chosen, &repository, &journal, &world).await?);
+        let host = chosen.seen.host.clone();
+        let site = Site { host: &host, repository: &repository, journal: &journal, world: &world };
+        let names = chosen.names();
+        let outcome = tokio::select! {
+            outcome = backup_host(&policy, chosen, site) => outcome,
+            () = interrupt.asked() => return Err(take_back(context, site, &mut interrupt, &listener).await),
+        };
         listener.finish();
+        // What was made on other hosts is part of the result, so a host that fails as a whole does not end it.
+        results.extend(outcome.unwrap_or_else(|failure| VmResult::all_failed(host.name(), &names, &failure)));
     }
-    Ok(BackupView::new(results).with_silent_hosts(!complete))
+    Ok(BackupView::new(results).with_silent_hosts(silent))
 }
 
 /// Settles what was interrupted on one host, plans, and runs the plan.
-pub(crate) async fn backup_host(
-    policy: &Policy,
-    chosen: Chosen,
-    repository: &Repository<Indexed>,
-    journal: &Journal,
-    world: &World,
-) -> Outcome<Vec<VmResult>> {
+pub(crate) async fn backup_host(policy: &Policy, chosen: Chosen, site: Site<'_>) -> Outcome<Vec<VmResult>> {
     let Chosen { seen, vms } = chosen;
-    let site = Site { host: &seen.host, repository, journal, world };
     let mut inventory = seen.inventory;
-    if !journal.unfinished(&inventory.host.name)?.is_empty() {
+    if !site.journal.unfinished(seen.host.computer_name())?.is_empty() {
         settle_host(site).await?;
         inventory = seen.host.inventory().await?;
     }
@@ -111,4 +119,23 @@ pub(crate) async fn backup_host(
     let single = report.vms.len() == 1;
     let took = |_: &VmReport| single.then(|| begun.elapsed());
     Ok(report.vms.into_iter().map(|vm| VmResult::vm(host, took(&vm), vm)).collect())
+}
+
+/// After Ctrl-C: the run has been dropped where it was, as if the process had died there, and is settled at once
+/// instead of by the next backup. Whoever asks a second time does not want to wait for that.
+async fn take_back(
+    context: &Context,
+    site: Site<'_>,
+    interrupt: &mut Interrupt,
+    listener: &ProgressListener,
+) -> Failure {
+    listener.finish();
+    context.output.note("Stopping: what was begun on the host is taken back first; Ctrl-C again leaves it.");
+    tokio::select! {
+        settled = settle_host(site) => match settled {
+            Ok(()) => Error::Interrupted { left: "nothing of it is left" }.into(),
+            Err(error) => error.into(),
+        },
+        () = interrupt.asked() => Error::Interrupted { left: "the next backup removes what is left of it" }.into(),
+    }
 }

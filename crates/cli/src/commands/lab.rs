@@ -10,9 +10,10 @@ use crate::context::Context;
 use crate::control::{self, Answer, Control, WriteRequest, Written};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::interrupt::Interrupt;
 use crate::output::{View, units};
 use crate::practice::{self, Practice};
-use crate::report::{Failure, Outcome};
+use crate::report::Outcome;
 use crate::settings::HostEntry;
 use crate::temporary::Workplace;
 
@@ -101,11 +102,11 @@ async fn serve(
     practice: &mut Practice,
     control: &Control,
 ) -> Outcome<()> {
-    let mut stop = std::pin::pin!(stop_signal());
+    let mut interrupt = Interrupt::listen()?;
     loop {
         let pause = args.busy.map_or(Duration::MAX, Duration::from_secs);
         tokio::select! {
-            stopped = &mut stop => return stopped,
+            () = interrupt.asked() => return Ok(()),
             (request, caller) = control.next() => {
                 let answer = match let_guest_write(practice, &request.vm) {
                     Ok(written) => Answer::Written(written),
@@ -134,22 +135,6 @@ fn let_guest_write(practice: &mut Practice, vm: &str) -> Outcome<Written> {
         database_pages: changed.pages as u64,
         written_bytes: changed.written_bytes,
     })
-}
-
-/// Ctrl-C, or the signal that service managers send.
-async fn stop_signal() -> Outcome<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let listen = |kind| {
-        signal(kind).map_err(|error| {
-            Failure::from(Error::Lab { action: "wait for signals", problem: error.to_string() })
-        })
-    };
-    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
 }
 
 #[derive(Debug, Serialize)]

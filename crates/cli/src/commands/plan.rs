@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::fleet::{Chosen, Fleet};
+use crate::fleet::{Chosen, Fleet, SilentHost};
 use crate::output::View;
 use crate::report::Outcome;
 
@@ -68,17 +68,16 @@ impl PolicyArgs {
 pub(crate) async fn run(context: &Context, args: PlanArgs) -> Outcome<Exit> {
     let repository = context.open_repository().await?;
     let fleet = Fleet::look(context, args.which.host.as_deref()).await?;
-    let complete = fleet.silent.is_empty();
     let journal = open_journal(context)?;
     let (policy, world) = (args.policy.policy(), World::quiet());
-    let mut view = PlansView { plans: Vec::new() };
+    let mut view = PlansView { plans: Vec::new(), silent_hosts: fleet.silent.clone() };
     for Chosen { seen, vms } in fleet.choose(&args.which.vms)? {
         let site = Site { host: &seen.host, repository: &repository, journal: &journal, world: &world };
         let checked = protection::prepare(site, &seen.inventory, &vms, &policy).await?;
         view.plans.push(checked.plan().clone());
     }
     context.output.show(&view);
-    Ok(if complete { Exit::Done } else { Exit::Warnings })
+    Ok(if view.silent_hosts.is_empty() { Exit::Done } else { Exit::Warnings })
 }
 
 /// The journal of this home.
@@ -91,6 +90,8 @@ pub(crate) fn open_journal(context: &Context) -> Outcome<Journal> {
 struct PlansView {
     /// One for each host.
     plans: Vec<Plan>,
+    /// Hosts that were not looked at, since they did not answer.
+    silent_hosts: Vec<SilentHost>,
 }
 
 impl View for PlansView {

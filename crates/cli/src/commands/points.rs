@@ -83,10 +83,9 @@ async fn verify(context: &Context, which: &WhichPoint) -> Outcome<Exit> {
     let repository = context.unlock_repository().await?;
     let points = repository.points().await?;
     let point = point_choice::choose(&points, &which.point, which.vm.as_deref())?;
-    let progress = context.output.progress(0, &format!("verifying {}", point.source_name));
-    let report = repository.verify(&point.id).await;
-    progress.finish();
-    let view = VerifyView::of(point, &report?);
+    context.output.note(&format!("Reading restore point {} completely ...", point.id));
+    let report = repository.verify(&point.id).await?;
+    let view = VerifyView::of(point, &report);
     context.output.show(&view);
     Ok(if view.whole { Exit::Done } else { Exit::BadData })
 }
@@ -120,7 +119,7 @@ impl PointListView {
 impl View for PointListView {
     fn text(&self) -> String {
         let mut table =
-            Table::new(&["POINT", "CREATED", "SOURCE", ">DISKS", ">CAPACITY", ">NEW", "CONSISTENCY"]);
+            Table::new(&["POINT", "CREATED", "SOURCE", ">DISKS", ">CAPACITY", ">STORED", "CONSISTENCY"]);
         for point in &self.restore_points {
             table.row([
                 point.restore_point.clone(),

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, SilentHost};
 use crate::output::{Table, View, units};
-use crate::report::{Failure, Outcome};
+use crate::report::Outcome;
 
 /// Look at virtual machines
 #[derive(Debug, Subcommand)]
@@ -61,15 +61,9 @@ struct GapRow {
     why: String,
 }
 
-#[derive(Debug, Serialize)]
-struct SilentHost {
-    host: String,
-    error: Failure,
-}
-
 impl VmListView {
     fn of(fleet: &Fleet) -> Self {
-        let mut view = Self { vms: Vec::new(), gaps: Vec::new(), silent_hosts: Vec::new() };
+        let mut view = Self { vms: Vec::new(), gaps: Vec::new(), silent_hosts: fleet.silent.clone() };
         for seen in &fleet.hosts {
             let host = seen.host.name();
             for facts in &seen.inventory.vms {
@@ -80,9 +74,6 @@ impl VmListView {
                 let (what, why) = (gap.what.clone(), gap.why.clone());
                 view.gaps.push(GapRow { host: host.to_owned(), what, why });
             }
-        }
-        for (host, error) in &fleet.silent {
-            view.silent_hosts.push(SilentHost { host: host.clone(), error: error.clone() });
         }
         view.vms.sort_by(|a, b| (&a.host, &a.facts.name).cmp(&(&b.host, &b.facts.name)));
         view

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use hyperv::VmId;
-use protection::run::DiskReport;
+use protection::run::{DiskReport, Site};
 use protection::{Policy, World};
 use repository::PointId;
 use simulator::guest::{ExpectedDisk, FileRecord, GuestFiles};
@@ -85,10 +85,9 @@ impl Stage {
         let fleet = Fleet::look(&self.context, Some(HOST_NAME)).await?;
         let mut results = Vec::new();
         for chosen in fleet.choose(std::slice::from_ref(&self.practice.vm_name))? {
-            let world = World::quiet();
-            results.extend(
-                backup::backup_host(&Policy::default(), chosen, &repository, &journal, &world).await?,
-            );
+            let (world, host) = (World::quiet(), chosen.seen.host.clone());
+            let site = Site { host: &host, repository: &repository, journal: &journal, world: &world };
+            results.extend(backup::backup_host(&Policy::default(), chosen, site).await?);
         }
         if let Some(failure) = results.iter().find_map(|result| result.failure()) {
             return Err(failure.clone());
