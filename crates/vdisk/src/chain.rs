@@ -46,7 +46,16 @@ impl Layer {
     fn presence(&self, range: ByteRange) -> Result<(Presence, u64)> {
         match self {
             Self::Vhdx(image) => image.presence(range),
-            Self::Raw { .. } => Ok((Presence::Data { file_offset: range.start }, range.end)),
+            Self::Raw { file, .. } => {
+                let failed = |error| Error::io(file.name(), "look for holes in", error);
+                let run = file.run_at(range.start).map_err(failed)?;
+                if run.is_hole && run.end > range.start {
+                    return Ok((Presence::Below, run.end.min(range.end)));
+                }
+                // A file that was cut meanwhile has no run here; reading it tells so.
+                let end = if run.end > range.start { run.end.min(range.end) } else { range.end };
+                Ok((Presence::Data { file_offset: range.start }, end))
+            }
         }
     }
 }

@@ -11,6 +11,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
+
 use crate::number::index;
 
 /// Bytes of one image file, wherever it lives.
@@ -35,8 +38,24 @@ pub trait FileIo: Send + Sync + std::fmt::Debug {
     /// Cuts the file, or grows it by bytes that read as zero.
     fn set_len(&self, len: u64) -> io::Result<()>;
 
+    /// The run of data or of a hole that `offset`, which lies inside the file, belongs to.
+    ///
+    /// A hole reads as zeros. Whoever does not know says that all of the rest is data.
+    fn run_at(&self, _offset: u64) -> io::Result<FileRun> {
+        Ok(FileRun { is_hole: false, end: self.len()? })
+    }
+
     /// Name of the file for error texts.
     fn name(&self) -> &str;
+}
+
+/// What lies at a place of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileRun {
+    /// Whether nothing was ever written there.
+    pub is_hole: bool,
+    /// Where the run ends; behind the place that was asked for.
+    pub end: u64,
 }
 
 /// A file of this machine.
@@ -95,6 +114,29 @@ impl FileIo for LocalFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.file.set_len(len)
+    }
+
+    /// Asks the file system (`lseek` with `SEEK_DATA` and `SEEK_HOLE`). That moves the file's position, which
+    /// positioned reads and writes do not use.
+    fn run_at(&self, offset: u64) -> io::Result<FileRun> {
+        let len = self.file.metadata()?.len();
+        let rest = |is_hole| FileRun { is_hole, end: len };
+        let data = match seek(&self.file, SeekFrom::Data(offset)) {
+            Ok(data) => data,
+            // No data from here on.
+            Err(Errno::NXIO) => return Ok(rest(true)),
+            // A file system that cannot tell.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(rest(false)),
+            Err(error) => return Err(error.into()),
+        };
+        if data > offset {
+            return Ok(FileRun { is_hole: true, end: data.min(len) });
+        }
+        match seek(&self.file, SeekFrom::Hole(offset)) {
+            Ok(hole) if hole > offset => Ok(FileRun { is_hole: false, end: hole.min(len) }),
+            Ok(_) | Err(Errno::NXIO) => Ok(rest(false)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn name(&self) -> &str {
@@ -251,6 +293,25 @@ mod tests {
         file.read_at((32 << 30) - 4, &mut buf).unwrap();
         assert_eq!(&buf, b"\0abcdef\0");
         assert_eq!(file.stored_bytes(), 2 * PAGE_BYTES);
+    }
+
+    #[test]
+    fn a_sparse_file_tells_where_its_data_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = LocalFile::create_new(folder.path().join("sparse")).unwrap();
+        file.set_len(1 << 30).unwrap();
+        file.write_at(64 << 20, &[1; 4096]).unwrap();
+        let (mut at, mut data) = (0, Vec::new());
+        while at < 1 << 30 {
+            let run = file.run_at(at).unwrap();
+            assert!(run.end > at, "the run at {at} ends at {}", run.end);
+            if !run.is_hole {
+                data.push(at..run.end);
+            }
+            at = run.end;
+        }
+        // A file system may call more than was written data, never less.
+        assert!(data.iter().any(|run| run.contains(&(64 << 20)) && run.contains(&((64 << 20) + 4095))));
     }
 
     #[test]

@@ -30,7 +30,7 @@ mod vhdx;
 pub use chain::MAX_CHAIN_DEPTH;
 pub use disk::{Disk, DiskFormat, Extent, ExtentKind, Extents, LayerInfo};
 pub use error::{Error, Result, Retry};
-pub use file_io::{FileIo, LocalFile, MemoryFile};
+pub use file_io::{FileIo, FileRun, LocalFile, MemoryFile};
 pub use id::DiskId;
 pub use range::{ByteRange, ChangedRanges};
 pub use vhdx::{
