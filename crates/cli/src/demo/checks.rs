@@ -1,5 +1,6 @@
 //! The comparisons of the demonstration. Each names what differs and where.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use protection::run::DiskReport;
@@ -36,15 +37,17 @@ pub(super) fn files_match(check: &str, expected: &[FileRecord], image: &Path, sc
         ));
     }
     let found = GuestFiles::list(image, scratch)?;
-    if found == expected {
-        return Ok(());
+    match first_odd(expected, &found) {
+        None => Ok(()),
+        Some(path) => Err(mismatch(check, format!("{path} differs"))),
     }
-    let odd = expected.iter().find(|file| !found.contains(file)).or_else(|| {
-        // Nothing is missing, so something is there that the guest did not have.
-        found.iter().find(|file| !expected.contains(file))
-    });
-    let path = odd.map_or("the order of files", |file| file.path.as_str());
-    Err(mismatch(check, format!("{path} differs")))
+}
+
+/// The first file that is missing, other than it was, or there without reason.
+fn first_odd<'a>(expected: &'a [FileRecord], found: &'a [FileRecord]) -> Option<&'a str> {
+    let had: BTreeSet<&FileRecord> = expected.iter().collect();
+    let has: BTreeSet<&FileRecord> = found.iter().collect();
+    had.symmetric_difference(&has).next().map(|file| file.path.as_str())
 }
 
 /// The second backup read what the host reported, widened to blocks, and not the whole disk.
@@ -65,4 +68,54 @@ pub(super) fn only_changes_were_read(disk: &DiskReport) -> Outcome<()> {
 /// A comparison that failed.
 pub(super) fn mismatch(check: &str, problem: String) -> crate::report::Failure {
     Error::DemoMismatch { check: check.to_owned(), problem }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+
+    fn second_backup() -> DiskReport {
+        DiskReport {
+            key: "k".into(),
+            name: "demo.vhdx".into(),
+            capacity_bytes: 1 << 30,
+            changed_only: true,
+            whole_because: None,
+            reported_bytes: Some(64 << 10),
+            read_bytes: 128 << 10,
+            new_bytes: 0,
+            stored_bytes: 0,
+        }
+    }
+
+    #[test]
+    fn a_second_backup_that_read_everything_ends_the_demo_with_an_error() {
+        let whole = DiskReport {
+            changed_only: false,
+            whole_because: Some("its reference point is gone".into()),
+            reported_bytes: None,
+            ..second_backup()
+        };
+        let failure = only_changes_were_read(&whole).unwrap_err();
+        assert_eq!(failure.exit(), Exit::Failed);
+        assert!(failure.headline().contains("its reference point is gone"), "{}", failure.headline());
+    }
+
+    #[test]
+    fn reading_far_more_than_was_reported_ends_the_demo_with_an_error() {
+        assert!(only_changes_were_read(&second_backup()).is_ok());
+        let greedy = DiskReport { read_bytes: 1 << 30, ..second_backup() };
+        assert!(only_changes_were_read(&greedy).is_err());
+    }
+
+    #[test]
+    fn a_single_file_that_differs_is_named() {
+        let record =
+            |path: &str, digest: &str| FileRecord { path: path.into(), bytes: 1, digest: digest.into() };
+        let had = [record("/a", "1"), record("/b", "2")];
+        assert_eq!(first_odd(&had, &had), None);
+        assert_eq!(first_odd(&had, &[record("/a", "1"), record("/b", "3")]), Some("/b"));
+        assert_eq!(first_odd(&had[..1], &had), Some("/b"));
+    }
 }
