@@ -33,6 +33,13 @@ pub(crate) const PASSPHRASE: Wanted = Wanted {
     ways: "--passphrase-file FILE or the variable REFPOINT_PASSPHRASE",
 };
 
+/// One more passphrase for a repository.
+pub(crate) const NEW_PASSPHRASE: Wanted = Wanted {
+    what: "The new passphrase of the repository",
+    variable: "REFPOINT_NEW_PASSPHRASE",
+    ways: "--new-passphrase-file FILE or the variable REFPOINT_NEW_PASSPHRASE",
+};
+
 /// The password of a Hyper-V host.
 pub(crate) const HOST_PASSWORD: Wanted = Wanted {
     what: "The password of the host",

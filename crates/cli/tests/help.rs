@@ -14,6 +14,7 @@ const COMMANDS: &[&str] = &[
     "repo init",
     "repo info",
     "repo recovery-key",
+    "repo add-passphrase",
     "host",
     "host add",
     "host list",

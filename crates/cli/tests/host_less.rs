@@ -115,6 +115,14 @@ fn the_recovery_key_opens_the_repository_without_its_passphrase() {
     let mut command = bench.command(&["points", "list", "--recovery-key-file", "key.txt"]);
     let listed = bench.finished(command.env_remove("REFPOINT_PASSPHRASE")).expect_exit(0);
     assert!(listed.stdout.contains("SQL01"), "{}", listed.stdout);
+
+    let mut command = bench.command(&["repo", "add-passphrase", "--recovery-key-file", "key.txt"]);
+    command.env_remove("REFPOINT_PASSPHRASE").env("REFPOINT_NEW_PASSPHRASE", "a new one");
+    bench.finished(&mut command).expect_exit(0);
+    for passphrase in ["a new one", support::PASSPHRASE] {
+        let mut command = bench.command(&["points", "list"]);
+        bench.finished(command.env("REFPOINT_PASSPHRASE", passphrase)).expect_exit(0);
+    }
 }
 
 /// Scripts read these; a changed shape is a changed interface.

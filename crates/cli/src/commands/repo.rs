@@ -1,7 +1,9 @@
 //! `refpoint repo`: make a repository, look at it, and export the key that opens it without its passphrase.
 
+use std::path::{Path, PathBuf};
+
 use clap::Subcommand;
-use repository::{InitOptions, Repository, RepositoryStats, Unlocked};
+use repository::{InitOptions, KdfStrength, Repository, RepositoryStats, Unlocked};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -37,6 +39,18 @@ Examples:
   refpoint repo recovery-key --repo /backups > recovery-key.txt
   refpoint points list --repo /backups --recovery-key-file recovery-key.txt")]
     RecoveryKey,
+    /// Let one more passphrase open the repository; those before keep working
+    ///
+    /// With the recovery key this gives a repository whose passphrase is lost a new one.
+    #[command(after_help = "\
+Examples:
+  refpoint repo add-passphrase --repo /backups
+  refpoint repo add-passphrase --repo /backups --recovery-key-file recovery-key.txt")]
+    AddPassphrase {
+        /// File with the new passphrase [or: REFPOINT_NEW_PASSPHRASE, or a prompt]
+        #[arg(long, value_name = "FILE")]
+        new_passphrase_file: Option<PathBuf>,
+    },
 }
 
 /// Runs `refpoint repo …`.
@@ -45,6 +59,9 @@ pub(crate) async fn run(context: &Context, command: RepoCommand) -> Outcome<Exit
         RepoCommand::Init => init(context).await,
         RepoCommand::Info => info(context).await,
         RepoCommand::RecoveryKey => recovery_key(context).await,
+        RepoCommand::AddPassphrase { new_passphrase_file } => {
+            add_passphrase(context, new_passphrase_file.as_deref()).await
+        }
     }
 }
 
@@ -91,6 +108,26 @@ async fn recovery_key(context: &Context) -> Outcome<Exit> {
     let recovery_key = repository.recovery_key().expose().to_owned();
     context.output.show(&RecoveryKeyView { recovery_key });
     Ok(Exit::Done)
+}
+
+async fn add_passphrase(context: &Context, file: Option<&Path>) -> Outcome<Exit> {
+    let repository = context.unlock_repository().await?;
+    let passphrase = secret::choose(secret::NEW_PASSPHRASE, file)?;
+    let passphrase = repository::Secret::new(passphrase.as_str());
+    repository.add_passphrase(passphrase, KdfStrength::default()).await?;
+    context.output.show(&AddedView { repository_id: repository.id().to_string() });
+    Ok(Exit::Done)
+}
+
+#[derive(Debug, Serialize)]
+struct AddedView {
+    repository_id: String,
+}
+
+impl View for AddedView {
+    fn text(&self) -> String {
+        format!("Repository {} opens with one more passphrase.\n", self.repository_id)
+    }
 }
 
 #[derive(Debug, Serialize)]
