@@ -79,11 +79,12 @@ async fn backup_disk_file(context: &Context, file: &Path, name: &str) -> Outcome
 
 async fn backup_vms(context: &Context, args: &BackupArgs) -> Outcome<BackupView> {
     let repository = context.open_repository().await?;
+    let journal = plan::open_journal(context)?;
+    // Held to the end: only so may what is unfinished in the journal be taken for interrupted. Taken before the
+    // hosts are looked at, so that what was seen is not what another backup has changed since.
+    let _lock = journal.lock()?;
     let fleet = Fleet::look(context, args.which.host.as_deref()).await?;
     let silent = fleet.silent.clone();
-    let journal = plan::open_journal(context)?;
-    // Held to the end: only so may what is unfinished in the journal be taken for interrupted.
-    let _lock = journal.lock()?;
     let listener = Arc::new(ProgressListener::new(context.output));
     let world = World::new(Arc::new(protection::world::SystemClock), vec![listener.clone()]);
     let mut interrupt = Interrupt::listen()?;
