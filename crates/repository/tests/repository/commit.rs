@@ -6,7 +6,7 @@ use std::sync::Arc;
 use object_store::memory::InMemory;
 use repository::{Indexed, Located, Repository};
 
-use crate::common::fault::{Budget, EchoStore, FaultStore};
+use crate::common::fault::{Budget, FaultStore};
 use crate::common::*;
 
 fn at(store: &Arc<InMemory>) -> Repository<Located> {
@@ -114,7 +114,7 @@ async fn a_backup_cut_at_any_put_leaves_the_repository_as_it_was() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_meets_itself_has_succeeded() {
     let inner = Arc::new(InMemory::new());
-    let store = EchoStore::new(Arc::clone(&inner));
+    let store = FaultStore::echoing_points(Arc::clone(&inner));
     let repository = create(&Repository::at(Arc::new(store), "memory"), 65536).await;
     let changes = [Change::Put(0, noise(1, MIB))];
     let point = backup(&repository, point_id(1), disk_spec("d0", MIB, None), &changes).await.unwrap();

@@ -1,4 +1,4 @@
-//! A store that misbehaves: full, failing or cut off after so many bytes or puts.
+//! A store that misbehaves: full, failing or cut off after so many bytes or puts, or losing its answers.
 
 use std::fmt;
 use std::ops::Range;
@@ -28,11 +28,18 @@ pub struct FaultStore {
     budget: Budget,
     left: Arc<AtomicI64>,
     kind: std::io::ErrorKind,
+    echoes_points: bool,
 }
 
 impl FaultStore {
     pub fn new(inner: Arc<InMemory>, budget: Budget, left: i64, kind: std::io::ErrorKind) -> Self {
-        Self { inner, budget, left: Arc::new(AtomicI64::new(left)), kind }
+        Self { inner, budget, left: Arc::new(AtomicI64::new(left)), kind, echoes_points: false }
+    }
+
+    /// Puts restore points twice and reports the second outcome, as a client does whose first answer was lost.
+    pub fn echoing_points(inner: Arc<InMemory>) -> Self {
+        let unlimited = Self::new(inner, Budget::Puts, i64::MAX, std::io::ErrorKind::Other);
+        Self { echoes_points: true, ..unlimited }
     }
 
     pub fn refill(&self, left: i64) {
@@ -56,6 +63,9 @@ impl ObjectStore for FaultStore {
         if self.left.fetch_sub(cost, Ordering::SeqCst) < cost {
             let source = Box::new(std::io::Error::from(self.kind));
             return Err(object_store::Error::Generic { store: "FaultStore", source });
+        }
+        if self.echoes_points && location.as_ref().starts_with("points/") {
+            self.inner.put_opts(location, payload.clone(), options.clone()).await?;
         }
         self.inner.put_opts(location, payload, options).await
     }
@@ -94,62 +104,5 @@ impl ObjectStore for FaultStore {
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
         self.inner.rename_opts(from, to, options).await
-    }
-}
-
-/// Puts everything twice and reports the second outcome, as a client does whose first answer was lost.
-#[derive(Debug)]
-pub struct EchoStore {
-    inner: Arc<InMemory>,
-}
-
-impl EchoStore {
-    pub fn new(inner: Arc<InMemory>) -> Self {
-        Self { inner }
-    }
-}
-
-impl fmt::Display for EchoStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("EchoStore")
-    }
-}
-
-#[async_trait::async_trait]
-impl ObjectStore for EchoStore {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        let first = self.inner.put_opts(location, payload.clone(), options.clone()).await;
-        if !location.as_ref().starts_with("points/") {
-            return first;
-        }
-        self.inner.put_opts(location, payload, options).await
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        location: &Path,
-        options: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(location, options).await
-    }
-
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.inner.get_opts(location, options).await
-    }
-
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.inner.copy_opts(from, to, options).await
     }
 }
