@@ -142,6 +142,12 @@ impl Disk {
         }
     }
 
+    /// Name of the leaf file.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.chain.name()
+    }
+
     /// Size of the virtual disk in bytes.
     #[must_use]
     pub fn capacity(&self) -> u64 {

@@ -155,6 +155,12 @@ pub enum Error {
         /// The option that is wrong and what it may be.
         what: String,
     },
+    /// The caller asked to stop before the work was done.
+    #[error("The work on {file} was stopped before it was done.")]
+    Stopped {
+        /// Name of the file.
+        file: String,
+    },
 }
 
 fn path_hint(path: &Option<String>) -> String {
@@ -180,6 +186,7 @@ impl Error {
             Self::BadChain { .. } => "VD-012",
             Self::OutOfRange { .. } => "VD-013",
             Self::BadOptions { .. } => "VD-014",
+            Self::Stopped { .. } => "VD-020",
         }
     }
 
@@ -210,6 +217,7 @@ impl Error {
             Self::BadChain { .. } => "Check that the files are given child first and belong together.".into(),
             Self::OutOfRange { .. } => "Read or write inside the disk's size only.".into(),
             Self::BadOptions { .. } => "Choose a size that the VHDX format allows.".into(),
+            Self::Stopped { .. } => "Run it again; what was begun is removed.".into(),
         }
     }
 
@@ -224,6 +232,7 @@ impl Error {
                 }
                 _ => Retry::Later,
             },
+            Self::Stopped { .. } => Retry::Now,
             _ => Retry::No,
         }
     }

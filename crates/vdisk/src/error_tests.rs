@@ -65,3 +65,11 @@ fn failures_of_the_storage_say_whether_waiting_helps() {
         assert_eq!((error.retry(), error.next_step().as_str()), (retry, step));
     }
 }
+
+#[test]
+fn work_that_was_stopped_may_be_run_again_at_once() {
+    let error = Error::Stopped { file: "a.vhdx".into() };
+    let text = "VD-020 The work on a.vhdx was stopped before it was done. | Run it again; what was begun is removed.";
+    assert_eq!(format!("{} {error} | {}", error.code(), error.next_step()), text);
+    assert_eq!(error.retry(), Retry::Now);
+}

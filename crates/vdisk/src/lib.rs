@@ -18,7 +18,9 @@
 //! [MS-VHDX]: https://learn.microsoft.com/openspecs/windows_protocols/ms-vhdx/
 
 mod chain;
+mod content;
 mod detect;
+mod digest;
 mod disk;
 mod error;
 mod file_io;
@@ -26,8 +28,11 @@ mod id;
 mod number;
 mod range;
 mod vhdx;
+mod zero;
 
 pub use chain::MAX_CHAIN_DEPTH;
+pub use content::{Contents, DataWindows};
+pub use digest::Watch;
 pub use disk::{Disk, DiskFormat, Extent, ExtentKind, Extents, LayerInfo};
 pub use error::{Error, Result, Retry};
 pub use file_io::{FileIo, FileRun, LocalFile, MemoryFile};
@@ -37,3 +42,4 @@ pub use vhdx::{
     BlockOutcome, CreateKind, CreateOptions, DiskKind, MergeReport, ParentLocator, UnknownPart, WritableDisk,
     block_outcome, merge_into_parent, relink_to_parent,
 };
+pub use zero::{data_runs, is_zero};
