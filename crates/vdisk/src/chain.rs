@@ -75,7 +75,11 @@ impl Chain {
 
     /// Opens the leaf, then each parent that `find_parent` brings, until one needs none.
     pub(crate) fn open_with(leaf: Arc<dyn FileIo>, find_parent: &mut FindParent<'_>) -> Result<Self> {
-        let mut images = vec![Image::open(leaf)?];
+        Self::open_over(Image::open(leaf)?, find_parent)
+    }
+
+    fn open_over(leaf: Image, find_parent: &mut FindParent<'_>) -> Result<Self> {
+        let mut images = vec![leaf];
         while let Some(child) = images.last()
             && let Some(locator) = child.locator()
         {
@@ -90,11 +94,23 @@ impl Chain {
 
     /// Opens files given child first; there must be exactly as many as the chain has.
     pub(crate) fn open_files(files: Vec<Arc<dyn FileIo>>) -> Result<Self> {
+        Self::open_files_by(files, Image::open)
+    }
+
+    /// As [`Chain::open_files`], with a leaf that is to be written; the others are only read.
+    pub(crate) fn open_files_for_writing(files: Vec<Arc<dyn FileIo>>) -> Result<Self> {
+        Self::open_files_by(files, Image::open_for_writing)
+    }
+
+    fn open_files_by(
+        files: Vec<Arc<dyn FileIo>>,
+        open_leaf: impl FnOnce(Arc<dyn FileIo>) -> Result<Image>,
+    ) -> Result<Self> {
         let mut files = files.into_iter();
         let Some(leaf) = files.next() else {
             return Err(Error::BadChain { file: "the chain".into(), why: "it has no file".into() });
         };
-        let chain = Self::open_with(leaf, &mut |child, locator| {
+        let chain = Self::open_over(open_leaf(leaf)?, &mut |child, locator| {
             files.next().ok_or_else(|| needs_parent(child, locator))
         })?;
         match files.next() {

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::file_io::{FileIo, LocalFile};
 use crate::id::DiskId;
 use crate::range::{ByteRange, ChangedRanges};
-use crate::vhdx::{DiskKind, Image, ParentLocator, UnknownPart};
+use crate::vhdx::{DiskKind, Image, LogState, ParentLocator, UnknownPart};
 
 /// A read-only view of one virtual disk. Cheap to clone; may be used from several threads.
 #[derive(Debug, Clone)]
@@ -80,6 +80,8 @@ pub struct LayerInfo {
     pub parent: Option<ParentLocator>,
     /// Parts of the file that this version does not know.
     pub unknown: Vec<UnknownPart>,
+    /// Whether changes of its log were replayed in memory.
+    pub log: LogState,
 }
 
 impl Disk {
@@ -223,6 +225,7 @@ impl LayerInfo {
                 file_write_guid: image.file_write_guid(),
                 parent: image.locator().cloned(),
                 unknown: image.unknown().to_vec(),
+                log: image.log(),
             },
             Layer::Raw { file, capacity } => Self {
                 name: file.name().to_owned(),
@@ -236,6 +239,7 @@ impl LayerInfo {
                 file_write_guid: Uuid::nil(),
                 parent: None,
                 unknown: Vec::new(),
+                log: LogState::Clean,
             },
         }
     }

@@ -63,8 +63,11 @@ pub enum Error {
         /// The structure and what is wrong with it.
         what: String,
     },
-    /// The file's log holds changes that are not yet in place.
-    #[error("{file} was not closed cleanly: its log holds changes that must be replayed first.")]
+    /// The file is to be written, and its log holds changes that are not yet in place. Opening for
+    /// reading replays them in memory.
+    #[error(
+        "{file} was not closed cleanly: its log holds changes that must be in place before it is written."
+    )]
     LogNeedsReplay {
         /// Name of the file.
         file: String,
@@ -201,8 +204,8 @@ impl Error {
                 "Check the storage that holds the file, and use another copy of it.".into()
             }
             Self::LogNeedsReplay { .. } => {
-                "Attach the disk read-write in Hyper-V once (Mount-VHD, then Dismount-VHD), or copy it while \
-                 its VM is off; reading through an open log comes later."
+                "Attach the disk read-write in Hyper-V once (Mount-VHD, then Dismount-VHD). Reading it works as \
+                 it is."
                     .into()
             }
             Self::Unsupported { .. } => "Use a newer Refpoint, or convert the disk with Convert-VHD.".into(),

@@ -32,7 +32,7 @@ VD-001 Cannot read sql.avhdx. | Check the permissions of the file and its folder
 VD-002 sql.avhdx is not a VHDX file: it looks like a QCOW2 image of QEMU. | Name a .vhdx or .avhdx file, or convert the disk to VHDX first.
 VD-003 sql.avhdx is cut short: block 7 needs 9 bytes, and the file has 8. | Copy the file again from its source, or use an older copy.
 VD-004 sql.avhdx is damaged: neither of its two headers is valid. | Check the storage that holds the file, and use another copy of it.
-VD-005 sql.avhdx was not closed cleanly: its log holds changes that must be replayed first. | Attach the disk read-write in Hyper-V once (Mount-VHD, then Dismount-VHD), or copy it while its VM is off; reading through an open log comes later.
+VD-005 sql.avhdx was not closed cleanly: its log holds changes that must be in place before it is written. | Attach the disk read-write in Hyper-V once (Mount-VHD, then Dismount-VHD). Reading it works as it is.
 VD-006 sql.avhdx needs something that this version cannot read: VHDX version 2. | Use a newer Refpoint, or convert the disk with Convert-VHD.
 VD-007 sql.avhdx was never finished: its creator left the Incomplete mark in it. | Run the copy or conversion that made this file again.
 VD-008 sql.avhdx is damaged: the table entry of block 3 is 0x0000000000000005, a state that is not allowed. | Check the storage that holds the file, and use another copy of it.

@@ -131,7 +131,7 @@ fn the_valid_header_with_the_greater_number_counts() {
             put(b, HEADERS[0] + 48, &[1; 16]);
             seal(b, HEADERS[0], 4096);
         }),
-        ("newer one has a log", "VD-005", |b| {
+        ("newer one has a log without any entry", "VD-004", |b| {
             put(b, HEADERS[1] + 48, &[1; 16]);
             seal(b, HEADERS[1], 4096);
         }),

@@ -50,9 +50,6 @@ impl CurrentHeader {
             let what = format!("VHDX version {}", header.version.get());
             return Err(Error::unsupported(file.name(), what));
         }
-        if !self.log_guid().is_nil() {
-            return Err(Error::LogNeedsReplay { file: file.name().to_owned() });
-        }
         let (offset, length) = (header.log_offset.get(), u64::from(header.log_length.get()));
         let aligned = offset.is_multiple_of(MIB) && length.is_multiple_of(MIB);
         if length != 0 && (!aligned || offset < HEADER_SECTION_BYTES) {

@@ -1,8 +1,9 @@
 //! One VHDX file, opened: every structure read and checked.
 //!
 //! Opening reads headers, region table, metadata and the whole block allocation table, and checks
-//! them against each other (`placement`), so that reads afterwards only look up and copy. The same
-//! image serves readers and the one writer; what the writer changes (table entries, bitmaps, header,
+//! them against each other (`placement`), so that reads afterwards only look up and copy. What the
+//! log holds is laid over the file first, for everything but the headers may be in it. The same image
+//! serves readers and the one writer; what the writer changes (table entries, bitmaps, header,
 //! length) is behind atomics and locks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +16,7 @@ use super::bitmap::SectorBitmaps;
 use super::format::{CREATOR_BYTES, FILE_SIGNATURE, HEADER_SECTION_BYTES};
 use super::header::CurrentHeader;
 use super::locator::ParentLocator;
+use super::log::{Overlay, Replay};
 use super::metadata::{Geometry, Metadata};
 use super::placement;
 use super::region::Regions;
@@ -47,6 +49,19 @@ pub struct UnknownPart {
     pub length: u64,
 }
 
+/// Whether a file's log held changes that were not in place when it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogState {
+    /// The log was empty.
+    #[default]
+    Clean,
+    /// The log's changes are laid over the file in memory; the file itself is as it was.
+    ReplayedInMemory {
+        /// Number of log entries replayed.
+        entries: u64,
+    },
+}
+
 /// An opened VHDX file.
 #[derive(Debug)]
 pub(crate) struct Image {
@@ -62,14 +77,41 @@ pub(crate) struct Image {
     creator: String,
     locator: Option<ParentLocator>,
     unknown: Vec<UnknownPart>,
+    log: LogState,
 }
 
 impl Image {
-    /// Opens and checks a file. A log with changes in it is refused.
+    /// Opens and checks a file for reading only. Changes in its log are replayed in memory; the file
+    /// is never written.
     pub(crate) fn open(file: Arc<dyn FileIo>) -> Result<Self> {
+        let (creator, header) = read_start(&*file)?;
+        if header.log_guid().is_nil() {
+            return Self::open_replayed(file, creator, header, LogState::Clean);
+        }
+        let replay = Replay::read(&*file, &header.header)?;
+        let log = LogState::ReplayedInMemory { entries: replay.entries() };
+        let overlay = Overlay::new(Arc::clone(&file), replay)
+            .map_err(|error| Error::io(file.name(), "read the length of", error))?;
+        Self::open_replayed(Arc::new(overlay), creator, header, log)
+    }
+
+    /// Opens and checks a file that is to be written. Changes in its log must be in place.
+    pub(crate) fn open_for_writing(file: Arc<dyn FileIo>) -> Result<Self> {
+        let (creator, header) = read_start(&*file)?;
+        if !header.log_guid().is_nil() {
+            return Err(Error::LogNeedsReplay { file: file.name().to_owned() });
+        }
+        Self::open_replayed(file, creator, header, LogState::Clean)
+    }
+
+    /// Reads everything that a log may change.
+    fn open_replayed(
+        file: Arc<dyn FileIo>,
+        creator: String,
+        header: CurrentHeader,
+        log_state: LogState,
+    ) -> Result<Self> {
         let length = file.len().map_err(|error| Error::io(file.name(), "read the length of", error))?;
-        let creator = read_identifier(&*file, length)?;
-        let header = CurrentHeader::read(&*file)?;
         let regions = Regions::read(&*file)?;
         let metadata = Metadata::read(&*file, regions.metadata)?;
         let bat = Bat::load(&*file, regions.bat, metadata.geometry.bat_entries())?;
@@ -87,6 +129,7 @@ impl Image {
             creator,
             locator: metadata.locator,
             unknown,
+            log: log_state,
             file,
         };
         image.used_end = placement::check(&image, log)?.used_end;
@@ -115,6 +158,10 @@ impl Image {
 
     pub(crate) fn unknown(&self) -> &[UnknownPart] {
         &self.unknown
+    }
+
+    pub(crate) fn log(&self) -> LogState {
+        self.log
     }
 
     pub(crate) fn file(&self) -> &Arc<dyn FileIo> {
@@ -179,6 +226,13 @@ impl Image {
             outcome => Ok(outcome),
         }
     }
+}
+
+/// The parts that no log changes: the identifier with the Creator, and the current header.
+fn read_start(file: &dyn FileIo) -> Result<(String, CurrentHeader)> {
+    let length = file.len().map_err(|error| Error::io(file.name(), "read the length of", error))?;
+    let creator = read_identifier(file, length)?;
+    Ok((creator, CurrentHeader::read(file)?))
 }
 
 /// Checks the signature and returns the Creator text (MS-VHDX 2.2.1).

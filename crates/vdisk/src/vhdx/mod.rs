@@ -17,6 +17,7 @@ mod format;
 mod header;
 mod image;
 mod locator;
+mod log;
 mod merge;
 mod metadata;
 mod placement;
@@ -28,7 +29,7 @@ mod write;
 
 pub use bat::{BlockOutcome, block_outcome};
 pub use create::{CreateKind, CreateOptions};
-pub use image::{DiskKind, UnknownPart};
+pub use image::{DiskKind, LogState, UnknownPart};
 pub use locator::ParentLocator;
 pub use merge::{MergeReport, merge_into_parent};
 pub use relink::relink_to_parent;

@@ -28,7 +28,7 @@ pub fn relink_to_parent(
     relative_path: &str,
     absolute_path: Option<&str>,
 ) -> Result<()> {
-    let image = Image::open(child)?;
+    let image = Image::open_for_writing(child)?;
     let bad = |why: &str| Error::BadChain { file: image.name().to_owned(), why: why.to_owned() };
     let parent_image = parent.leaf_image().ok_or_else(|| bad("its new parent would be a raw disk"))?;
     if image.locator().is_none() {

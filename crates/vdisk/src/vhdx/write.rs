@@ -88,7 +88,7 @@ impl WritableDisk {
     /// Makes a new disk in an empty file.
     pub fn create(file: Arc<dyn FileIo>, options: &CreateOptions) -> Result<Self> {
         options.blueprint().write(&file)?;
-        Self::over(Image::open(file)?, Vec::new(), Session::Changed)
+        Self::over(Image::open_for_writing(file)?, Vec::new(), Session::Changed)
     }
 
     /// Makes a new differencing disk over `parent` in an empty file. The paths are the hints by
@@ -120,7 +120,7 @@ impl WritableDisk {
             }),
         };
         blueprint.write(&file)?;
-        Self::over(Image::open(file)?, parent.chain().layers.clone(), Session::Changed)
+        Self::over(Image::open_for_writing(file)?, parent.chain().layers.clone(), Session::Changed)
     }
 
     /// Opens a disk that needs no parent.
@@ -134,7 +134,7 @@ impl WritableDisk {
     }
 
     pub(super) fn open_session(files: Vec<Arc<dyn FileIo>>, session: Session) -> Result<Self> {
-        let mut layers = Chain::open_files(files)?.layers;
+        let mut layers = Chain::open_files_for_writing(files)?.layers;
         let parents = layers.split_off(1);
         match layers.pop() {
             Some(Layer::Vhdx(image)) => Self::with_image(image, parents, session),
