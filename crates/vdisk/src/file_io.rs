@@ -82,6 +82,12 @@ impl LocalFile {
         Self::open_locked(path.as_ref(), OpenOptions::new().read(true).write(true).create_new(true))
     }
 
+    /// The same file, told by another name in errors; for a file that gets its real name later.
+    #[must_use]
+    pub fn renamed(self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self }
+    }
+
     /// Two writers of one image would each keep their own block table, so the second is refused.
     fn open_locked(path: &Path, options: &OpenOptions) -> io::Result<Self> {
         let file = options.open(path)?;

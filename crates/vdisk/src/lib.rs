@@ -20,6 +20,7 @@
 
 mod chain;
 mod content;
+mod convert;
 mod detect;
 mod digest;
 mod disk;
@@ -33,6 +34,7 @@ mod zero;
 
 pub use chain::MAX_CHAIN_DEPTH;
 pub use content::{Contents, DataWindows};
+pub use convert::{Existing, Target, Written, convert, write_image};
 pub use digest::Watch;
 pub use disk::{Disk, DiskFormat, Extent, ExtentKind, Extents, LayerInfo};
 pub use error::{Error, Result, Retry};

@@ -108,6 +108,14 @@ pub(super) struct Blueprint {
 impl Blueprint {
     /// Writes the new file durably. The file must be empty.
     pub(super) fn write(&self, file: &Arc<dyn FileIo>) -> Result<()> {
+        self.write_tables(file)?;
+        file.flush().map_err(|error| Error::io(file.name(), "write the new file", error))?;
+        Self::write_headers(&**file)
+    }
+
+    /// Writes everything but the headers, not durable yet, and returns where payload begins. The
+    /// file must be empty; no reader accepts it before it has headers.
+    pub(super) fn write_tables(&self, file: &Arc<dyn FileIo>) -> Result<u64> {
         self.check(&**file)?;
         let bat_bytes = align_up(self.geometry.bat_entries() * 8, MIB);
         let failed = |error| Error::io(file.name(), "write the new file", error);
@@ -123,11 +131,21 @@ impl Blueprint {
         for offset in REGION_TABLE_OFFSETS {
             file.write_at(offset, &regions).map_err(failed)?;
         }
-        file.write_at(0, &identifier()).and_then(|()| file.flush()).map_err(failed)?;
+        file.write_at(0, &identifier()).map_err(failed)?;
+        Ok(payload)
+    }
+
+    /// Writes both headers durably, which makes the file complete.
+    pub(super) fn write_headers(file: &dyn FileIo) -> Result<()> {
         let mut header = new_header();
-        write_slot(&**file, 0, &header)?;
+        write_slot(file, 0, &header)?;
         header.sequence_number.set(2);
-        write_slot(&**file, 1, &header)
+        write_slot(file, 1, &header)
+    }
+
+    /// Place of the block allocation table in new files.
+    pub(super) const fn table_offset() -> u64 {
+        BAT_OFFSET
     }
 
     fn check(&self, file: &dyn FileIo) -> Result<()> {

@@ -6,7 +6,7 @@
 //! bat       block allocation table           bitmap   sector bitmaps of differencing files
 //! image     one file opened: all of the above checked    presence  what one file says of a range
 //! create    new files    write  allocation and writing   flush  durable order   merge  child into parent
-//! relink    a child onto another parent file
+//! relink    a child onto another parent file      one_shot  a whole file in one pass
 //! ```
 
 mod bat;
@@ -20,6 +20,7 @@ mod locator;
 mod log;
 mod merge;
 mod metadata;
+mod one_shot;
 mod placement;
 mod presence;
 mod region;
@@ -36,4 +37,5 @@ pub use relink::relink_to_parent;
 pub use write::WritableDisk;
 
 pub(crate) use image::Image;
+pub(crate) use one_shot::OneShot;
 pub(crate) use presence::Presence;

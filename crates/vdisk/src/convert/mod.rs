@@ -1,0 +1,129 @@
+//! Writing a whole disk into a new file in one pass: raw, VHDX, VHD, qcow2.
+//!
+//! These writers need no log and no second look. The disk's content arrives in ascending order, so
+//! tables are written once behind the data; everything is durable before the headers that make the
+//! file readable, and the file bears its name only after that. What is not data (absent, declared
+//! zero, in a hole, or zero bytes in whole 64 KiB units) takes no space in the new file.
+//!
+//! ```text
+//! pipeline   one thread reads and finds zeros, another writes     staged   temporary name, then rename
+//! raw, qcow2 the writers of those formats; VHDX and VHD ones stand with their formats
+//! ```
+
+mod pipeline;
+mod qcow2;
+mod raw;
+mod staged;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::digest::Watch;
+use crate::disk::{Disk, DiskFormat};
+use crate::error::{Error, Result};
+use crate::file_io::FileIo;
+use crate::id::DiskId;
+use crate::vhdx::{CreateKind, CreateOptions, OneShot};
+
+pub use staged::Existing;
+
+/// Unit in which zeros are left out; a whole qcow2 cluster, and a part of every VHDX and VHD block.
+pub(crate) const UNIT_BYTES: u64 = 64 * 1024;
+
+/// What a disk is written as. Size and sectors are those of the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The disk's bytes, with holes where nothing is.
+    Raw,
+    /// VHDX without a parent.
+    Vhdx {
+        /// Dynamic or fixed.
+        kind: CreateKind,
+        /// Bytes of a block; what Hyper-V chooses if not given.
+        block_bytes: Option<u32>,
+        /// Identity of the virtual disk; a fresh one if not given.
+        disk_id: Option<DiskId>,
+    },
+    /// qcow2 of QEMU: version 3, clusters of 64 KiB, not compressed.
+    Qcow2,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Bytes of the disk that were written; the rest reads as zeros.
+    pub data_bytes: u64,
+    /// Length of the new file.
+    pub file_bytes: u64,
+}
+
+/// Takes the content of a disk in ascending order and makes a file of it.
+pub(crate) trait Sink {
+    /// Takes data at a multiple of [`UNIT_BYTES`], whole units but for the end of the disk.
+    fn write(&mut self, offset: u64, data: &[u8]) -> Result<()>;
+
+    /// Makes everything durable, the headers last.
+    fn finish(&mut self) -> Result<()>;
+}
+
+/// Writes the disk as a new file at `path`. The file appears under its name once it is complete and
+/// durable; until then it is hidden beside it, and it is removed when anything fails.
+pub fn convert(
+    disk: &Disk,
+    path: &Path,
+    target: &Target,
+    existing: Existing,
+    watch: &Watch<'_>,
+) -> Result<Written> {
+    let staged = staged::StagedFile::create(path, existing)?;
+    let written = write_image(disk, &staged.file(), target, watch)?;
+    staged.publish()?;
+    Ok(written)
+}
+
+/// Writes the disk into an empty file, durably.
+pub fn write_image(
+    disk: &Disk,
+    file: &Arc<dyn FileIo>,
+    target: &Target,
+    watch: &Watch<'_>,
+) -> Result<Written> {
+    match file.len() {
+        Ok(0) => {}
+        Ok(length) => {
+            let what = format!("there are already {length} bytes in it");
+            return Err(Error::BadOptions { file: file.name().to_owned(), what });
+        }
+        Err(error) => return Err(Error::io(file.name(), "read the length of", error)),
+    }
+    let mut sink = open_sink(disk, file, target)?;
+    let data_bytes = pipeline::run(disk, &mut *sink, watch)?;
+    sink.finish()?;
+    let file_bytes = file.len().map_err(|error| Error::io(file.name(), "read the length of", error))?;
+    Ok(Written { data_bytes, file_bytes })
+}
+
+fn open_sink(disk: &Disk, file: &Arc<dyn FileIo>, target: &Target) -> Result<Box<dyn Sink>> {
+    Ok(match *target {
+        Target::Raw => Box::new(raw::Raw::new(Arc::clone(file), disk.capacity())),
+        Target::Vhdx { kind, block_bytes, disk_id } => {
+            let defaults = CreateOptions::dynamic(disk.capacity());
+            let options = CreateOptions {
+                kind,
+                disk_id,
+                block_bytes: block_bytes.unwrap_or(defaults.block_bytes),
+                logical_sector: disk.logical_sector(),
+                physical_sector: physical_sector(disk).unwrap_or(defaults.physical_sector),
+                ..defaults
+            };
+            Box::new(OneShot::begin(Arc::clone(file), &options)?)
+        }
+        Target::Qcow2 => Box::new(qcow2::Qcow2::begin(Arc::clone(file), disk.capacity())?),
+    })
+}
+
+/// The unit that the guest saw so far; formats other than VHDX do not say.
+fn physical_sector(disk: &Disk) -> Option<u32> {
+    let leaf = disk.layers().next()?;
+    (leaf.format == DiskFormat::Vhdx).then(|| disk.physical_sector())
+}
