@@ -6,6 +6,8 @@
     reason = "each test file uses a part"
 )]
 
+pub(crate) mod log;
+
 use std::sync::Arc;
 
 use vdisk::{ChangedRanges, CreateOptions, Disk, FileIo, MemoryFile, WritableDisk};
