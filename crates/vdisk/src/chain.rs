@@ -1,64 +1,26 @@
 //! The files of one virtual disk, child first: finding parents, checking them, looking through them.
 //!
-//! A child names its parent by the parent's data write GUID. The GUID decides; paths are only hints
-//! that the caller resolves. A chain never holds the same file twice, which is recognised by its
-//! write GUIDs because names can differ (links), and it has a depth bound besides.
+//! A child names its parent by an identity: the data write GUID of a VHDX, the UUID of a VHD. It
+//! decides; paths are only hints that the caller resolves. Windows does not make chains of both
+//! formats; one whose identities fit is read all the same. A chain never holds the same file twice,
+//! which is recognised by its identities because names can differ (links), and its depth is bounded.
 
 use std::sync::Arc;
 
 use crate::disk::{Extent, ExtentKind};
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
+use crate::layer::{Layer, needs_parent};
 use crate::number::index;
+use crate::parent::ParentLocator;
 use crate::range::ByteRange;
-use crate::vhdx::{Image, ParentLocator, Presence};
+use crate::vhdx::{Image, Presence};
 
 /// Most files in a chain. Hyper-V allows 50 checkpoints to a VM; this leaves room for odd tools.
 pub const MAX_CHAIN_DEPTH: usize = 256;
 
 /// Brings the file below a child, given the child's name and what it knows of its parent.
 pub(crate) type FindParent<'a> = dyn FnMut(&str, &ParentLocator) -> Result<Arc<dyn FileIo>> + 'a;
-
-/// One file of a chain.
-#[derive(Debug, Clone)]
-pub(crate) enum Layer {
-    /// A VHDX file.
-    Vhdx(Arc<Image>),
-    /// A file whose bytes are the disk.
-    Raw { file: Arc<dyn FileIo>, capacity: u64 },
-}
-
-impl Layer {
-    pub(crate) fn file(&self) -> &Arc<dyn FileIo> {
-        match self {
-            Self::Vhdx(image) => image.file(),
-            Self::Raw { file, .. } => file,
-        }
-    }
-
-    pub(crate) fn capacity(&self) -> u64 {
-        match self {
-            Self::Vhdx(image) => image.geometry().capacity,
-            Self::Raw { capacity, .. } => *capacity,
-        }
-    }
-
-    fn presence(&self, range: ByteRange) -> Result<(Presence, u64)> {
-        match self {
-            Self::Vhdx(image) => image.presence(range),
-            Self::Raw { file, .. } => {
-                let failed = |error| Error::io(file.name(), "look for holes in", error);
-                let run = file.run_at(range.start).map_err(failed)?;
-                if run.is_hole && run.end > range.start {
-                    return Ok((Presence::Below, run.end.min(range.end)));
-                }
-                // A file that was cut meanwhile has no run here; reading it tells so.
-                let end = if run.end > range.start { run.end.min(range.end) } else { range.end };
-                Ok((Presence::Data { file_offset: range.start }, end))
-            }
-        }
-    }
-}
 
 /// All files of one virtual disk, child first.
 #[derive(Debug)]
@@ -75,36 +37,44 @@ impl Chain {
 
     /// Opens the leaf, then each parent that `find_parent` brings, until one needs none.
     pub(crate) fn open_with(leaf: Arc<dyn FileIo>, find_parent: &mut FindParent<'_>) -> Result<Self> {
-        Self::open_over(Image::open(leaf)?, find_parent)
+        Self::open_over(Layer::open(leaf)?, find_parent)
     }
 
-    fn open_over(leaf: Image, find_parent: &mut FindParent<'_>) -> Result<Self> {
-        let mut images = vec![leaf];
-        while let Some(child) = images.last()
+    fn open_over(leaf: Layer, find_parent: &mut FindParent<'_>) -> Result<Self> {
+        let mut layers = vec![leaf];
+        while let Some(child) = layers.last()
             && let Some(locator) = child.locator()
         {
             let file = find_parent(child.name(), locator)?;
-            let parent = Image::open(file)?;
+            let parent = Layer::open(file)?;
             check_parent(child, locator, &parent)?;
-            check_new(&images, &parent)?;
-            images.push(parent);
+            check_new(&layers, &parent)?;
+            layers.push(parent);
         }
-        Ok(Self { layers: images.into_iter().map(|image| Layer::Vhdx(Arc::new(image))).collect() })
+        Ok(Self { layers })
+    }
+
+    /// Opens the leaf alone. What it leaves to its parent cannot be read.
+    pub(crate) fn open_leaf(leaf: Arc<dyn FileIo>) -> Result<Self> {
+        let leaf = Layer::open(leaf)?;
+        let below = leaf.locator().cloned();
+        let below = below.map(|locator| Layer::Missing { child: Arc::clone(leaf.file()), locator });
+        Ok(Self { layers: std::iter::once(leaf).chain(below).collect() })
     }
 
     /// Opens files given child first; there must be exactly as many as the chain has.
     pub(crate) fn open_files(files: Vec<Arc<dyn FileIo>>) -> Result<Self> {
-        Self::open_files_by(files, Image::open)
+        Self::open_files_by(files, Layer::open)
     }
 
     /// As [`Chain::open_files`], with a leaf that is to be written; the others are only read.
     pub(crate) fn open_files_for_writing(files: Vec<Arc<dyn FileIo>>) -> Result<Self> {
-        Self::open_files_by(files, Image::open_for_writing)
+        Self::open_files_by(files, |leaf| Ok(Layer::Vhdx(Arc::new(Image::open_for_writing(leaf)?))))
     }
 
     fn open_files_by(
         files: Vec<Arc<dyn FileIo>>,
-        open_leaf: impl FnOnce(Arc<dyn FileIo>) -> Result<Image>,
+        open_leaf: impl FnOnce(Arc<dyn FileIo>) -> Result<Layer>,
     ) -> Result<Self> {
         let mut files = files.into_iter();
         let Some(leaf) = files.next() else {
@@ -122,12 +92,20 @@ impl Chain {
         }
     }
 
+    /// The layers that are files; a parent that was not looked for is none.
+    pub(crate) fn files(&self) -> &[Layer] {
+        match self.layers.as_slice() {
+            [files @ .., Layer::Missing { .. }] => files,
+            files => files,
+        }
+    }
+
     pub(crate) fn capacity(&self) -> u64 {
         self.layers[0].capacity()
     }
 
     pub(crate) fn name(&self) -> &str {
-        self.layers[0].file().name()
+        self.layers[0].name()
     }
 
     /// The content at the start of `range`, and how far it surely goes on that way.
@@ -179,13 +157,8 @@ impl Chain {
     }
 }
 
-/// The error for a child whose parent nobody gave.
-pub(crate) fn needs_parent(child: &str, locator: &ParentLocator) -> Error {
-    Error::NeedsParent { file: child.to_owned(), parent_path: locator.first_path().map(str::to_owned) }
-}
-
-fn check_parent(child: &Image, locator: &ParentLocator, parent: &Image) -> Result<()> {
-    let found = parent.data_write_guid();
+fn check_parent(child: &Layer, locator: &ParentLocator, parent: &Layer) -> Result<()> {
+    let found = parent.identity();
     if !locator.accepts(found) {
         return Err(Error::ParentMismatch {
             file: child.name().to_owned(),
@@ -194,7 +167,7 @@ fn check_parent(child: &Image, locator: &ParentLocator, parent: &Image) -> Resul
             found,
         });
     }
-    let (upper, lower) = (child.geometry().logical_sector, parent.geometry().logical_sector);
+    let (upper, lower) = (child.logical_sector(), parent.logical_sector());
     if upper != lower {
         let why = format!("its logical sectors have {lower} bytes, those of {} have {upper}", child.name());
         return Err(Error::BadChain { file: parent.name().to_owned(), why });
@@ -202,16 +175,15 @@ fn check_parent(child: &Image, locator: &ParentLocator, parent: &Image) -> Resul
     Ok(())
 }
 
-fn check_new(images: &[Image], parent: &Image) -> Result<()> {
-    let same = |image: &Image| {
-        image.file_write_guid() == parent.file_write_guid()
-            && image.data_write_guid() == parent.data_write_guid()
+fn check_new(layers: &[Layer], parent: &Layer) -> Result<()> {
+    let same = |layer: &Layer| {
+        layer.file_identity() == parent.file_identity() && layer.identity() == parent.identity()
     };
     let bad = |why: String| Err(Error::BadChain { file: parent.name().to_owned(), why });
-    if images.iter().any(same) {
+    if layers.iter().any(same) {
         return bad("it is its own ancestor".into());
     }
-    if images.len() >= MAX_CHAIN_DEPTH {
+    if layers.len() >= MAX_CHAIN_DEPTH {
         return bad(format!("the chain has more than {MAX_CHAIN_DEPTH} files"));
     }
     Ok(())

@@ -5,9 +5,9 @@
 //! without being read. Whether bytes *are* zero is found out by reading them (`is_zero`); this file
 //! only says what need not be read. Hole or not, the bytes a reader gets are the same.
 
-use crate::chain::Layer;
 use crate::disk::{Disk, Extent, ExtentKind, Extents};
 use crate::error::{Error, Result};
+use crate::layer::Layer;
 use crate::range::ByteRange;
 
 /// Extents in which data that lies in a hole of its file is told as zeros. Ends after the first error.

@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::chain::{Chain, Layer, needs_parent};
+use crate::chain::Chain;
 use crate::error::{Error, Result};
 use crate::file_io::{FileIo, LocalFile};
 use crate::id::DiskId;
+use crate::layer::Layer;
+use crate::parent::{ParentLocator, ParentMap};
 use crate::range::{ByteRange, ChangedRanges};
-use crate::vhdx::{DiskKind, Image, LogState, ParentLocator, UnknownPart};
+use crate::vhdx::{DiskKind, Image, LogState, UnknownPart};
 
 /// A read-only view of one virtual disk. Cheap to clone; may be used from several threads.
 #[derive(Debug, Clone)]
@@ -51,6 +53,8 @@ pub enum ExtentKind {
 pub enum DiskFormat {
     /// VHDX or AVHDX.
     Vhdx,
+    /// VHD or AVHD.
+    Vhd,
     /// The file's bytes are the disk.
     Raw,
 }
@@ -68,13 +72,19 @@ pub struct LayerInfo {
     pub creator: String,
     /// Size of the virtual disk in this file.
     pub capacity: u64,
-    /// Bytes of a block; 0 for raw files.
+    /// Smallest unit that the guest reads and writes.
+    pub logical_sector: u32,
+    /// Unit that the guest should prefer.
+    pub physical_sector: u32,
+    /// Bytes of a block; 0 for raw files and fixed VHD.
     pub block_bytes: u32,
-    /// Blocks that have data in this file; 0 for raw files.
+    /// Blocks that have data in this file; 0 for raw files and fixed VHD.
     pub allocated_blocks: u64,
-    /// Identity of the content as a parent.
+    /// Identity of the virtual disk; in a VHD that of the file, since VHD knows no other.
+    pub virtual_disk_id: DiskId,
+    /// Identity of the content as a parent; in a VHD its UUID, which no write changes.
     pub data_write_guid: Uuid,
-    /// Identity of the file's bytes.
+    /// Identity of the file's bytes; nil for VHD, which has none.
     pub file_write_guid: Uuid,
     /// What a differencing file knows of its parent.
     pub parent: Option<ParentLocator>,
@@ -85,7 +95,7 @@ pub struct LayerInfo {
 }
 
 impl Disk {
-    /// Opens a VHDX file that needs no parent.
+    /// Opens a VHDX or VHD file that needs no parent. The format is told by what stands in the file.
     pub fn open(file: Arc<dyn FileIo>) -> Result<Self> {
         Self::open_chain(vec![file])
     }
@@ -100,6 +110,12 @@ impl Disk {
         Ok(Self::from_chain(Arc::new(Chain::open_files(files)?)))
     }
 
+    /// Opens one file without its parents, to look at it: layers and sizes are there, and whatever the
+    /// file holds itself. Reading what it leaves to its parent is [`Error::NeedsParent`].
+    pub fn open_leaf(file: Arc<dyn FileIo>) -> Result<Self> {
+        Ok(Self::from_chain(Arc::new(Chain::open_leaf(file)?)))
+    }
+
     /// Opens a leaf and asks `find_parent` for each file below it.
     pub fn open_with(
         leaf: Arc<dyn FileIo>,
@@ -109,21 +125,25 @@ impl Disk {
         Ok(Self::from_chain(Arc::new(chain)))
     }
 
-    /// Opens a file of this machine and the parents it names by relative path. Absolute paths are
-    /// another machine's and are not followed.
+    /// Opens a file of this machine and its parents, which are looked for in the child's folder and
+    /// below it. Other paths in an image are not followed; see [`Disk::open_local_with`].
     pub fn open_local(path: impl AsRef<Path>) -> Result<Self> {
-        let mut folder = path.as_ref().parent().map(Path::to_path_buf).unwrap_or_default();
-        let leaf = LocalFile::open_read(&path)
-            .map_err(|error| Error::io(&path.as_ref().display().to_string(), "open", error))?;
-        let chain = Chain::open_with(Arc::new(leaf), &mut |child, locator| {
-            let path = local_parent(&folder, locator).ok_or_else(|| needs_parent(child, locator))?;
-            let file = LocalFile::open_read(&path).map_err(|error| Error::ParentNotFound {
+        Self::open_local_with(path, &ParentMap::new())
+    }
+
+    /// As [`Disk::open_local`]; a parent that the map names is taken from there, whatever its path.
+    pub fn open_local_with(path: impl AsRef<Path>, parents: &ParentMap) -> Result<Self> {
+        let leaf = open_file(path.as_ref()).map_err(|(name, error)| Error::io(&name, "open", error))?;
+        let mut folder = folder_of(path.as_ref());
+        let chain = Chain::open_with(leaf, &mut |child, locator| {
+            let path = parents.locate(child, &folder, locator)?;
+            let file = open_file(&path).map_err(|(path, error)| Error::ParentNotFound {
                 file: child.to_owned(),
-                path: path.display().to_string(),
+                path,
                 source: Some(error),
             })?;
-            folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
-            Ok(Arc::new(file))
+            folder = folder_of(&path);
+            Ok(file)
         })?;
         Ok(Self::from_chain(Arc::new(chain)))
     }
@@ -140,7 +160,7 @@ impl Disk {
     pub(crate) fn leaf_image(&self) -> Option<&Image> {
         match &self.chain.layers[0] {
             Layer::Vhdx(image) => Some(image),
-            Layer::Raw { .. } => None,
+            _ => None,
         }
     }
 
@@ -159,25 +179,29 @@ impl Disk {
     /// Smallest unit that the guest reads and writes.
     #[must_use]
     pub fn logical_sector(&self) -> u32 {
-        self.leaf_image().map_or(512, |image| image.geometry().logical_sector)
+        self.chain.layers[0].logical_sector()
     }
 
     /// Unit that the guest should prefer.
     #[must_use]
     pub fn physical_sector(&self) -> u32 {
-        self.leaf_image().map_or(512, |image| image.geometry().physical_sector)
+        self.chain.layers[0].physical_sector()
     }
 
-    /// Bytes of a block of the leaf; 0 for a raw disk.
+    /// Bytes of a block of the leaf; 0 for a raw disk and a fixed VHD.
     #[must_use]
     pub fn block_bytes(&self) -> u32 {
-        self.leaf_image().map_or(0, |image| image.geometry().block_bytes)
+        self.chain.layers[0].block_bytes()
     }
 
-    /// Identity of the virtual disk, the same in every file of the chain; nil for a raw disk.
+    /// Identity of the virtual disk, the same for every file of the chain; nil for a raw disk. Files of
+    /// VHD have only identities of their own, so that of the last parent stands for the disk.
     #[must_use]
     pub fn virtual_disk_id(&self) -> DiskId {
-        self.leaf_image().map_or(DiskId::NIL, Image::disk_id)
+        match self.chain.layers.as_slice() {
+            [Layer::Vhdx(image), ..] => image.disk_id(),
+            layers => layers.last().map_or(DiskId::NIL, Layer::disk_id),
+        }
     }
 
     /// Fills `buf` from `offset`: zeros where nothing is, one file read for each contiguous run.
@@ -206,42 +230,7 @@ impl Disk {
 
     /// The files of the chain, leaf first.
     pub fn layers(&self) -> impl ExactSizeIterator<Item = LayerInfo> + '_ {
-        self.chain.layers.iter().map(LayerInfo::of)
-    }
-}
-
-impl LayerInfo {
-    fn of(layer: &Layer) -> Self {
-        match layer {
-            Layer::Vhdx(image) => Self {
-                name: image.name().to_owned(),
-                format: DiskFormat::Vhdx,
-                kind: image.kind(),
-                creator: image.creator().to_owned(),
-                capacity: image.geometry().capacity,
-                block_bytes: image.geometry().block_bytes,
-                allocated_blocks: image.present_blocks(),
-                data_write_guid: image.data_write_guid(),
-                file_write_guid: image.file_write_guid(),
-                parent: image.locator().cloned(),
-                unknown: image.unknown().to_vec(),
-                log: image.log(),
-            },
-            Layer::Raw { file, capacity } => Self {
-                name: file.name().to_owned(),
-                format: DiskFormat::Raw,
-                kind: DiskKind::Fixed,
-                creator: String::new(),
-                capacity: *capacity,
-                block_bytes: 0,
-                allocated_blocks: 0,
-                data_write_guid: Uuid::nil(),
-                file_write_guid: Uuid::nil(),
-                parent: None,
-                unknown: Vec::new(),
-                log: LogState::Clean,
-            },
-        }
+        self.chain.files().iter().map(Layer::info)
     }
 }
 
@@ -298,10 +287,14 @@ impl Extent {
     }
 }
 
-/// The parent's local path by its relative hint, with backslashes turned; `None` when there is no
-/// hint that stays relative.
-fn local_parent(folder: &Path, locator: &ParentLocator) -> Option<PathBuf> {
-    let relative = locator.relative_path.as_deref()?.replace('\\', "/");
-    let is_rooted = relative.starts_with('/') || relative.contains(':');
-    (!is_rooted && !relative.is_empty()).then(|| folder.join(relative))
+/// The file, or its name and why it cannot be opened.
+fn open_file(path: &Path) -> std::result::Result<Arc<dyn FileIo>, (String, std::io::Error)> {
+    match LocalFile::open_read(path) {
+        Ok(file) => Ok(Arc::new(file)),
+        Err(error) => Err((path.display().to_string(), error)),
+    }
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    path.parent().map(Path::to_path_buf).unwrap_or_default()
 }

@@ -35,8 +35,8 @@ pub enum Error {
         /// The operating system's answer.
         source: io::Error,
     },
-    /// The file is something else than a VHDX.
-    #[error("{file} is not a VHDX file: it looks like {looks_like}.")]
+    /// The file is neither a VHDX nor a VHD.
+    #[error("{file} is not a VHDX or VHD file: it looks like {looks_like}.")]
     NotVhdx {
         /// Name of the file.
         file: String,
@@ -158,6 +158,22 @@ pub enum Error {
         /// The option that is wrong and what it may be.
         what: String,
     },
+    /// The file is a VHD Set, whose format is not public.
+    #[error("{file} is a VHD Set, which holds no disk data itself.")]
+    VhdSet {
+        /// Name of the file.
+        file: String,
+    },
+    /// A parent path that stands in an image leads out of the child's folder.
+    #[error("The parent path {path} in {file} is not followed: {why}.")]
+    ParentPathNotFollowed {
+        /// Name of the child file.
+        file: String,
+        /// The path as it stands in the child.
+        path: String,
+        /// What keeps it from being followed.
+        why: &'static str,
+    },
     /// The caller asked to stop before the work was done.
     #[error("The work on {file} was stopped before it was done.")]
     Stopped {
@@ -189,6 +205,8 @@ impl Error {
             Self::BadChain { .. } => "VD-012",
             Self::OutOfRange { .. } => "VD-013",
             Self::BadOptions { .. } => "VD-014",
+            Self::VhdSet { .. } => "VD-015",
+            Self::ParentPathNotFollowed { .. } => "VD-016",
             Self::Stopped { .. } => "VD-020",
         }
     }
@@ -198,7 +216,7 @@ impl Error {
     pub fn next_step(&self) -> String {
         match self {
             Self::Io { source, .. } => io_next_step(source).to_owned(),
-            Self::NotVhdx { .. } => "Name a .vhdx or .avhdx file, or convert the disk to VHDX first.".into(),
+            Self::NotVhdx { .. } => "Name a .vhdx, .avhdx or .vhd file, or convert the disk to VHDX first.".into(),
             Self::Truncated { .. } => "Copy the file again from its source, or use an older copy.".into(),
             Self::Damaged { .. } | Self::BadBlock { .. } => {
                 "Check the storage that holds the file, and use another copy of it.".into()
@@ -220,6 +238,14 @@ impl Error {
             Self::BadChain { .. } => "Check that the files are given child first and belong together.".into(),
             Self::OutOfRange { .. } => "Read or write inside the disk's size only.".into(),
             Self::BadOptions { .. } => "Choose a size that the VHDX format allows.".into(),
+            Self::VhdSet { .. } => {
+                "Name the .avhdx file that the host gives for this set (Get-VHD, or SnapshotPath of \
+                 GetVHDSnapshotInformation)."
+                    .into()
+            }
+            Self::ParentPathNotFollowed { .. } => {
+                "Copy the parent beside the child, or say which local file this path means.".into()
+            }
             Self::Stopped { .. } => "Run it again; what was begun is removed.".into(),
         }
     }
@@ -260,6 +286,9 @@ fn io_next_step(source: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull => "Free space on the file's volume, then run again.",
         io::ErrorKind::AlreadyExists => "Choose another name, or remove the file that is there.",
         io::ErrorKind::ResourceBusy => "Wait until the other program has closed the file, then run again.",
+        io::ErrorKind::UnexpectedEof => {
+            "The file became shorter while it was open: see who changes it, then open it again."
+        }
         _ => "Check the storage that holds the file, then run again.",
     }
 }

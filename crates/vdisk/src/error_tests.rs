@@ -24,12 +24,18 @@ fn every_error() -> Vec<Error> {
         Error::BadChain { file: file(), why: "it is its own ancestor".into() },
         Error::OutOfRange { file: file(), offset: 10, length: 5, capacity: 12 },
         Error::BadOptions { file: file(), what: "the disk size is 0".into() },
+        Error::VhdSet { file: "cluster.vhds".into() },
+        Error::ParentPathNotFollowed {
+            file: file(),
+            path: r"..\sql.vhdx".into(),
+            why: "it leaves the child's folder",
+        },
     ]
 }
 
 const TEXTS: &str = r"
 VD-001 Cannot read sql.avhdx. | Check the permissions of the file and its folder.
-VD-002 sql.avhdx is not a VHDX file: it looks like a QCOW2 image of QEMU. | Name a .vhdx or .avhdx file, or convert the disk to VHDX first.
+VD-002 sql.avhdx is not a VHDX or VHD file: it looks like a QCOW2 image of QEMU. | Name a .vhdx, .avhdx or .vhd file, or convert the disk to VHDX first.
 VD-003 sql.avhdx is cut short: block 7 needs 9 bytes, and the file has 8. | Copy the file again from its source, or use an older copy.
 VD-004 sql.avhdx is damaged: neither of its two headers is valid. | Check the storage that holds the file, and use another copy of it.
 VD-005 sql.avhdx was not closed cleanly: its log holds changes that must be in place before it is written. | Attach the disk read-write in Hyper-V once (Mount-VHD, then Dismount-VHD). Reading it works as it is.
@@ -42,6 +48,8 @@ VD-011 other.vhdx is not the parent that sql.avhdx was made over: expected data 
 VD-012 sql.avhdx cannot be used in this chain: it is its own ancestor. | Check that the files are given child first and belong together.
 VD-013 5 bytes at 10 reach beyond the end of sql.avhdx (12 bytes). | Read or write inside the disk's size only.
 VD-014 Cannot create sql.avhdx: the disk size is 0. | Choose a size that the VHDX format allows.
+VD-015 cluster.vhds is a VHD Set, which holds no disk data itself. | Name the .avhdx file that the host gives for this set (Get-VHD, or SnapshotPath of GetVHDSnapshotInformation).
+VD-016 The parent path ..\sql.vhdx in sql.avhdx is not followed: it leaves the child's folder. | Copy the parent beside the child, or say which local file this path means.
 ";
 
 #[test]
@@ -60,6 +68,11 @@ fn failures_of_the_storage_say_whether_waiting_helps() {
         (io::ErrorKind::StorageFull, Retry::Later, "Free space on the file's volume, then run again."),
         (io::ErrorKind::Interrupted, Retry::Now, "Check the storage that holds the file, then run again."),
         (io::ErrorKind::NotFound, Retry::No, "Check the path."),
+        (
+            io::ErrorKind::UnexpectedEof,
+            Retry::Later,
+            "The file became shorter while it was open: see who changes it, then open it again.",
+        ),
     ] {
         let error = Error::io("a.vhdx", "write", kind.into());
         assert_eq!((error.retry(), error.next_step().as_str()), (retry, step));

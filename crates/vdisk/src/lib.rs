@@ -27,8 +27,12 @@ mod disk;
 mod error;
 mod file_io;
 mod id;
+mod layer;
 mod number;
+mod parent;
 mod range;
+mod vhd;
+mod vhdset;
 mod vhdx;
 mod zero;
 
@@ -40,9 +44,10 @@ pub use disk::{Disk, DiskFormat, Extent, ExtentKind, Extents, LayerInfo};
 pub use error::{Error, Result, Retry};
 pub use file_io::{FileIo, FileRun, LocalFile, MemoryFile};
 pub use id::DiskId;
+pub use parent::{ParentLocator, ParentMap};
 pub use range::{ByteRange, ChangedRanges};
 pub use vhdx::{
-    BlockOutcome, CreateKind, CreateOptions, DiskKind, LogState, MergeReport, ParentLocator, UnknownPart,
-    WritableDisk, block_outcome, merge_into_parent, relink_to_parent,
+    BlockOutcome, CreateKind, CreateOptions, DiskKind, LogState, MergeReport, UnknownPart, WritableDisk,
+    block_outcome, merge_into_parent, relink_to_parent,
 };
 pub use zero::{data_runs, is_zero};

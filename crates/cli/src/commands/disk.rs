@@ -82,6 +82,7 @@ impl LayerView {
             file_bytes: std::fs::metadata(&layer.name).ok().map(|facts| facts.len()),
             format: match layer.format {
                 DiskFormat::Vhdx => "VHDX",
+                DiskFormat::Vhd => "VHD",
                 DiskFormat::Raw => "raw",
             },
             kind: match layer.kind {

@@ -19,12 +19,12 @@ use super::format::{
     REGION_TABLE_OFFSETS, RegionEntry, RegionTableHeader, TABLE_BYTES, checksum, guid,
 };
 use super::header::write_slot;
-use super::locator::ParentLocator;
 use super::metadata::Geometry;
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
 use crate::id::DiskId;
 use crate::number::{MIB, align_up, index};
+use crate::parent::ParentLocator;
 
 /// Noted in new files as their maker.
 const CREATOR: &str = concat!("Refpoint ", env!("CARGO_PKG_VERSION"));

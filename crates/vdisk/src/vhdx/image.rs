@@ -15,7 +15,6 @@ use super::bat::{Bat, BlockOutcome, block_outcome};
 use super::bitmap::SectorBitmaps;
 use super::format::{CREATOR_BYTES, FILE_SIGNATURE, HEADER_SECTION_BYTES};
 use super::header::CurrentHeader;
-use super::locator::ParentLocator;
 use super::log::{Overlay, Replay};
 use super::metadata::{Geometry, Metadata};
 use super::placement;
@@ -24,6 +23,7 @@ use crate::detect::looks_like;
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
 use crate::id::DiskId;
+use crate::parent::ParentLocator;
 use crate::range::ByteRange;
 
 /// How a VHDX file keeps its blocks.
@@ -233,6 +233,16 @@ fn read_start(file: &dyn FileIo) -> Result<(String, CurrentHeader)> {
     let length = file.len().map_err(|error| Error::io(file.name(), "read the length of", error))?;
     let creator = read_identifier(file, length)?;
     Ok((creator, CurrentHeader::read(file)?))
+}
+
+/// Whether the file begins as a VHDX.
+pub(crate) fn has_signature(file: &dyn FileIo) -> std::io::Result<bool> {
+    let mut signature = [0; FILE_SIGNATURE.len()];
+    if file.len()? < signature.len() as u64 {
+        return Ok(false);
+    }
+    file.read_at(0, &mut signature)?;
+    Ok(signature == FILE_SIGNATURE)
 }
 
 /// Checks the signature and returns the Creator text (MS-VHDX 2.2.1).

@@ -3,44 +3,18 @@
 //! The identity is `parent_linkage`, the parent's data write GUID at the time the child was made;
 //! the paths are hints. Windows tries relative, volume, then absolute path. Away from the host only
 //! the relative one and a mapping given by the caller make sense, so paths are handed out as text
-//! and never followed here.
+//! and never followed here (see `parent`).
 
 use uuid::Uuid;
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::format::{LocatorEntry, LocatorHeader, guid};
+use crate::parent::ParentLocator;
 
 /// Most key-value pairs that are read; Windows keeps the same limit.
 const PAIRS_MAX: usize = 256;
 
-/// What a child knows of its parent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ParentLocator {
-    /// The parent's data write GUID when the child was made.
-    pub linkage: Uuid,
-    /// A second accepted identity; written by some Windows versions while a merge is under way.
-    pub linkage2: Option<Uuid>,
-    /// Path from the child's folder, with backslashes.
-    pub relative_path: Option<String>,
-    /// `\\?\Volume{GUID}\…`.
-    pub volume_path: Option<String>,
-    /// `\\?\C:\…`.
-    pub absolute_path: Option<String>,
-}
-
 impl ParentLocator {
-    /// Whether a file with this data write GUID is the parent.
-    #[must_use]
-    pub fn accepts(&self, data_write_guid: Uuid) -> bool {
-        self.linkage == data_write_guid || self.linkage2 == Some(data_write_guid)
-    }
-
-    /// The first path in the order in which Windows tries them.
-    #[must_use]
-    pub fn first_path(&self) -> Option<&str> {
-        [&self.relative_path, &self.volume_path, &self.absolute_path].into_iter().find_map(Option::as_deref)
-    }
-
     pub(super) fn parse(item: &[u8]) -> Result<Self, String> {
         let (header, mut rest) =
             LocatorHeader::read_from_prefix(item).map_err(|_| "its parent locator is too short")?;
@@ -211,14 +185,5 @@ mod tests {
         }
         assert!(refused > 100, "{refused}");
         assert!((0..good.len()).all(|end| ParentLocator::parse(&good[..end]).is_err()));
-    }
-
-    #[test]
-    fn the_first_path_follows_the_order_of_windows() {
-        let mut locator = locator();
-        assert_eq!(locator.first_path(), Some(r".\basé.vhdx"));
-        locator.relative_path = None;
-        locator.volume_path = Some(r"\\?\Volume{1}\b.vhdx".into());
-        assert_eq!(locator.first_path(), Some(r"\\?\Volume{1}\b.vhdx"));
     }
 }

@@ -15,11 +15,11 @@ use super::format::{
     ITEM_IS_REQUIRED, ITEM_IS_USER, LEAVE_BLOCKS_ALLOCATED, MetadataEntry, MetadataTableHeader,
     SECTORS_PER_CHUNK, TABLE_BYTES, TABLE_ENTRIES_MAX, guid,
 };
-use super::locator::ParentLocator;
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
 use crate::id::DiskId;
 use crate::number::index;
+use crate::parent::ParentLocator;
 use crate::range::ByteRange;
 
 /// Size and shape of a virtual disk, checked against the limits of the format.

@@ -31,11 +31,10 @@ mod write;
 pub use bat::{BlockOutcome, block_outcome};
 pub use create::{CreateKind, CreateOptions};
 pub use image::{DiskKind, LogState, UnknownPart};
-pub use locator::ParentLocator;
 pub use merge::{MergeReport, merge_into_parent};
 pub use relink::relink_to_parent;
 pub use write::WritableDisk;
 
-pub(crate) use image::Image;
+pub(crate) use image::{Image, has_signature};
 pub(crate) use one_shot::OneShot;
 pub(crate) use presence::Presence;

@@ -14,11 +14,11 @@ use zerocopy::IntoBytes;
 use super::format::{MetadataEntry, MetadataTableHeader, TABLE_BYTES, guid};
 use super::header::NewGuids;
 use super::image::Image;
-use super::locator::ParentLocator;
 use super::metadata::read_table;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
+use crate::parent::ParentLocator;
 
 /// Makes a differencing file name `parent` as its parent. The caller vouches that `parent` shows what
 /// the old parent showed; the sizes are compared.
@@ -30,7 +30,7 @@ pub fn relink_to_parent(
 ) -> Result<()> {
     let image = Image::open_for_writing(child)?;
     let bad = |why: &str| Error::BadChain { file: image.name().to_owned(), why: why.to_owned() };
-    let parent_image = parent.leaf_image().ok_or_else(|| bad("its new parent would be a raw disk"))?;
+    let parent_image = parent.leaf_image().ok_or_else(|| bad("its new parent would be no VHDX file"))?;
     if image.locator().is_none() {
         return Err(bad("it has no parent"));
     }

@@ -18,14 +18,15 @@ use super::bat::{BlockOutcome, entry, state};
 use super::create::{Blueprint, CreateOptions, DIFFERENCING_BLOCK_BYTES};
 use super::header::NewGuids;
 use super::image::Image;
-use super::locator::ParentLocator;
 use super::metadata::Geometry;
 use super::space::ZEROS;
-use crate::chain::{Chain, Layer};
+use crate::chain::Chain;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
+use crate::layer::Layer;
 use crate::number::{MIB, align_up, index};
+use crate::parent::ParentLocator;
 use crate::range::ByteRange;
 
 /// Blocks that one step of a long write or clearing plans at once, which bounds its memory.
@@ -100,7 +101,7 @@ impl WritableDisk {
         absolute_path: Option<&str>,
     ) -> Result<Self> {
         let Some(image) = parent.leaf_image() else {
-            let why = "a raw disk cannot be a parent".into();
+            let why = "only a VHDX file can be the parent of one".into();
             return Err(Error::BadChain { file: parent.chain().name().to_owned(), why });
         };
         let blueprint = Blueprint {
@@ -138,8 +139,8 @@ impl WritableDisk {
         let parents = layers.split_off(1);
         match layers.pop() {
             Some(Layer::Vhdx(image)) => Self::with_image(image, parents, session),
-            Some(Layer::Raw { file, .. }) => {
-                Err(Error::BadChain { file: file.name().to_owned(), why: "it is a raw disk".into() })
+            Some(layer) => {
+                Err(Error::BadChain { file: layer.name().to_owned(), why: "it is no VHDX file".into() })
             }
             None => Err(Error::BadChain { file: "the chain".into(), why: "it has no file".into() }),
         }

@@ -1,0 +1,22 @@
+//! The VHD format, the older one of Hyper-V and Virtual PC, one file per structure.
+//!
+//! ```text
+//! format     layouts and checksums           footer    which footer counts, size by creator
+//! chs        the geometry and its algorithm  locator   what a child knows of its parent
+//! bat        block allocation table          bitmap    sector bitmaps, high bit first
+//! image      one file opened, all checked    placement no two parts share space
+//! ```
+
+#![expect(dead_code, reason = "the writer comes next")]
+
+mod bat;
+mod bitmap;
+mod chs;
+mod footer;
+mod format;
+mod image;
+mod locator;
+mod placement;
+
+pub(crate) use footer::{ends_as_fixed_disk, has_footer_cookie};
+pub(crate) use image::VhdImage;
