@@ -19,6 +19,7 @@
 //! [MS-VHDX]: https://learn.microsoft.com/openspecs/windows_protocols/ms-vhdx/
 
 mod chain;
+pub mod check;
 mod content;
 mod convert;
 mod detect;

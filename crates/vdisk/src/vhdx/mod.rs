@@ -11,6 +11,7 @@
 
 mod bat;
 mod bitmap;
+pub(crate) mod check;
 mod create;
 mod flush;
 mod format;
