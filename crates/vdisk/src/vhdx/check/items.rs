@@ -16,7 +16,7 @@ use crate::vhdx::format::{
     ITEM_IS_REQUIRED, ITEM_IS_USER, ITEM_IS_VIRTUAL_DISK, LEAVE_BLOCKS_ALLOCATED, MetadataEntry,
     MetadataTableHeader, TABLE_BYTES, TABLE_ENTRIES_MAX, guid,
 };
-use crate::vhdx::locator::ParentLocator;
+use crate::parent::ParentLocator;
 use crate::vhdx::metadata::Geometry;
 
 /// Items of the specification: id, name, length (0: varies), marks as Windows writes them.

@@ -92,6 +92,6 @@ fn replayed(
 }
 
 /// What a differencing file knows of its parent, as far as it can be read.
-pub(crate) fn parent_locator(file: &Arc<dyn FileIo>) -> Option<super::locator::ParentLocator> {
+pub(crate) fn parent_locator(file: &Arc<dyn FileIo>) -> Option<crate::parent::ParentLocator> {
     super::Image::open(Arc::clone(file)).ok()?.locator().cloned()
 }
