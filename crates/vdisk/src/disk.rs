@@ -15,7 +15,7 @@ use crate::id::DiskId;
 use crate::layer::Layer;
 use crate::parent::{ParentLocator, ParentMap};
 use crate::range::{ByteRange, ChangedRanges};
-use crate::vhdx::{DiskKind, Image, LogState, UnknownPart};
+use crate::vhdx::{DiskKind, Image, LogState, Oddity, UnknownPart};
 
 /// A read-only view of one virtual disk. Cheap to clone; may be used from several threads.
 #[derive(Debug, Clone)]
@@ -92,6 +92,8 @@ pub struct LayerInfo {
     pub unknown: Vec<UnknownPart>,
     /// Whether changes of its log were replayed in memory.
     pub log: LogState,
+    /// What is odd about the file, though it can be read.
+    pub oddities: Vec<Oddity>,
 }
 
 impl Disk {

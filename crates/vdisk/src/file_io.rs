@@ -228,6 +228,10 @@ impl FileIo for MemoryFile {
         Ok(())
     }
 
+    fn run_at(&self, offset: u64) -> io::Result<FileRun> {
+        Ok(self.look(|content| content.run_at(offset)))
+    }
+
     fn name(&self) -> &str {
         &self.name
     }
@@ -261,6 +265,23 @@ impl Content {
             }
         });
         self.len = self.len.max(offset + data.len() as u64);
+    }
+
+    fn run_at(&self, offset: u64) -> FileRun {
+        let first = offset / PAGE_BYTES;
+        let mut pages = self.pages.range(first..).map(|(page, _)| *page);
+        let is_hole = !self.pages.contains_key(&first);
+        let end = if is_hole {
+            pages.next().unwrap_or(u64::MAX / PAGE_BYTES)
+        } else {
+            pages
+                .zip(first..)
+                .take_while(|(page, expected)| page == expected)
+                .last()
+                .map_or(first, |(page, _)| page)
+                + 1
+        };
+        FileRun { is_hole, end: (end * PAGE_BYTES).min(self.len) }
     }
 
     fn set_len(&mut self, len: u64) {

@@ -147,6 +147,7 @@ impl Layer {
             parent: self.locator().cloned(),
             unknown: Vec::new(),
             log: LogState::Clean,
+            oddities: Vec::new(),
         };
         match self {
             Self::Vhdx(image) => {
@@ -155,6 +156,7 @@ impl Layer {
                 info.allocated_blocks = image.present_blocks();
                 info.unknown = image.unknown().to_vec();
                 info.log = image.log();
+                info.oddities = image.oddities();
             }
             Self::Vhd(image) => {
                 (info.format, info.kind) = (DiskFormat::Vhd, image.kind());

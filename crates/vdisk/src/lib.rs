@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!  FileIo ──┬── Disk::open / open_chain / open_with ──► read_at, extents, allocated
-//!           │        (read only; headers, regions, metadata and the whole BAT checked at open; changes
+//!           │        (read only; headers, regions, metadata and the BAT checked at open; changes
 //!           │        that are still in the log are replayed in memory, the file stays as it is)
 //!           ├── WritableDisk::create / create_child / open ──► write_at, write_zeroes, flush, close
 //!           │        (payload → flush → bitmaps and BAT → flush; the BAT stays in memory between)
@@ -48,7 +48,7 @@ pub use id::DiskId;
 pub use parent::{ParentLocator, ParentMap};
 pub use range::{ByteRange, ChangedRanges};
 pub use vhdx::{
-    BlockOutcome, CreateKind, CreateOptions, DiskKind, LogState, MergeReport, UnknownPart, WritableDisk,
-    block_outcome, merge_into_parent, relink_to_parent,
+    BlockOutcome, CreateKind, CreateOptions, DiskKind, LogState, MergeReport, Oddity, UnknownPart,
+    WritableDisk, block_outcome, merge_into_parent, relink_to_parent,
 };
 pub use zero::{data_runs, is_zero};

@@ -16,8 +16,8 @@ use super::bitmap::SectorBitmaps;
 use super::format::{CREATOR_BYTES, FILE_SIGNATURE, HEADER_SECTION_BYTES};
 use super::header::CurrentHeader;
 use super::log::{Overlay, Replay};
-use super::metadata::{Geometry, Metadata};
-use super::placement;
+use super::metadata::{Geometry, Metadata, Role};
+use super::placement::{self, Placement};
 use super::region::Regions;
 use crate::detect::looks_like;
 use crate::error::{Error, Result};
@@ -62,6 +62,20 @@ pub enum LogState {
     },
 }
 
+/// Something in a file that breaks a rule and can be read all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Oddity {
+    /// So many blocks are marked as partially present, which needs a parent (MS-VHDX 2.5.1.1), in a
+    /// file without one. They are read as present, as Windows does.
+    PartialWithoutParent(u64),
+    /// So many sector bitmap entries are not empty in a file without a parent; QEMU before 8.0 left
+    /// them. They mean nothing.
+    JunkBitmapEntries(u64),
+    /// So many present blocks or sector bitmaps reach beyond the end of the file. Reading them is an
+    /// error.
+    BlocksBeyondEnd(u64),
+}
+
 /// An opened VHDX file.
 #[derive(Debug)]
 pub(crate) struct Image {
@@ -72,7 +86,7 @@ pub(crate) struct Image {
     pub(super) bitmaps: SectorBitmaps,
     header: Mutex<CurrentHeader>,
     length: AtomicU64,
-    used_end: u64,
+    placement: Placement,
     disk_id: DiskId,
     creator: String,
     locator: Option<ParentLocator>,
@@ -101,7 +115,9 @@ impl Image {
         if !header.log_guid().is_nil() {
             return Err(Error::LogNeedsReplay { file: file.name().to_owned() });
         }
-        Self::open_replayed(file, creator, header, LogState::Clean)
+        let image = Self::open_replayed(file, creator, header, LogState::Clean)?;
+        image.check_blocks_inside()?;
+        Ok(image)
     }
 
     /// Reads everything that a log may change.
@@ -124,7 +140,7 @@ impl Image {
             bitmaps: SectorBitmaps::default(),
             header: Mutex::new(header),
             length: AtomicU64::new(length),
-            used_end: 0,
+            placement: Placement::default(),
             disk_id: metadata.disk_id,
             creator,
             locator: metadata.locator,
@@ -132,7 +148,7 @@ impl Image {
             log: log_state,
             file,
         };
-        image.used_end = placement::check(&image, log)?.used_end;
+        image.placement = placement::check(&image, log)?;
         Ok(image)
     }
 
@@ -188,11 +204,11 @@ impl Image {
 
     /// Number of payload blocks that have data in this file.
     pub(crate) fn present_blocks(&self) -> u64 {
-        let is_present = |block: &u64| {
-            let entry = self.bat.get(self.geometry.payload_entry(*block));
-            matches!(block_outcome(entry, self.geometry.has_parent), BlockOutcome::Data { .. })
+        let is_present = |(at, entry): &(u64, u64)| {
+            matches!(self.geometry.role_of(*at), Some(Role::Payload(_)))
+                && matches!(block_outcome(*entry, self.geometry.has_parent), BlockOutcome::Data { .. })
         };
-        (0..self.geometry.payload_blocks()).filter(is_present).count() as u64
+        self.bat.used().filter(is_present).count() as u64
     }
 
     /// Length of the file as this process knows it.
@@ -206,11 +222,27 @@ impl Image {
 
     /// One past the last byte in use when the file was opened.
     pub(super) fn used_end(&self) -> u64 {
-        self.used_end
+        self.placement.used_end
+    }
+
+    /// What is odd about the file, though it can be read.
+    pub(crate) fn oddities(&self) -> Vec<Oddity> {
+        let found = &self.placement;
+        let all = [
+            (found.partial_without_parent, Oddity::PartialWithoutParent as fn(u64) -> Oddity),
+            (found.junk_bitmap_entries, Oddity::JunkBitmapEntries),
+            (found.beyond_end, Oddity::BlocksBeyondEnd),
+        ];
+        all.into_iter().filter(|(count, _)| *count > 0).map(|(count, oddity)| oddity(count)).collect()
     }
 
     pub(super) fn header(&self) -> MutexGuard<'_, CurrentHeader> {
         self.header.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the file holds all bytes of a block's part of the disk; its space may end earlier.
+    pub(super) fn holds_block(&self, block: u64, file_offset: u64) -> bool {
+        file_offset.saturating_add(self.geometry.block_range(block).len()) <= self.length()
     }
 
     /// Where a block's content comes from; an entry that may not be used is an error here.
@@ -223,8 +255,32 @@ impl Image {
                 entry,
                 why: "a state or offset that the format does not allow",
             }),
+            BlockOutcome::Data { file_offset, .. } if !self.holds_block(block, file_offset) => {
+                Err(self.cut_short(block, file_offset))
+            }
             outcome => Ok(outcome),
         }
+    }
+
+    fn cut_short(&self, block: u64, file_offset: u64) -> Error {
+        let needed = file_offset.saturating_add(self.geometry.block_range(block).len());
+        let (file, length) = (self.name().to_owned(), self.length());
+        Error::Truncated { file, what: format!("block {block}"), needed, length }
+    }
+
+    /// A writer lets the file grow, under blocks that reach beyond its end.
+    fn check_blocks_inside(&self) -> Result<()> {
+        if self.placement.beyond_end == 0 {
+            return Ok(());
+        }
+        for (at, _) in self.bat.used() {
+            if let Some(Role::Payload(block)) = self.geometry.role_of(at)
+                && let Err(error @ Error::Truncated { .. }) = self.outcome(block)
+            {
+                return Err(error);
+            }
+        }
+        Err(Error::damaged(self.name(), "a sector bitmap lies beyond its end"))
     }
 }
 

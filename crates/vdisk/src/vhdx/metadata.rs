@@ -86,11 +86,37 @@ impl Geometry {
         (chunk + 1) * self.chunk_ratio() + chunk
     }
 
+    /// What an entry of the BAT is for; none behind the last block.
+    pub(super) fn role_of(&self, entry: u64) -> Option<Role> {
+        let (ratio, blocks) = (self.chunk_ratio(), self.payload_blocks());
+        let (chunk, place) = (entry / (ratio + 1), entry % (ratio + 1));
+        if place == ratio {
+            return (chunk * ratio < blocks).then_some(Role::Bitmap(chunk));
+        }
+        let block = chunk * ratio + place;
+        (block < blocks).then_some(Role::Payload(block))
+    }
+
+    /// The first payload block whose entry is at or behind a place in the BAT.
+    pub(super) fn first_block_from(&self, entry: u64) -> u64 {
+        let ratio = self.chunk_ratio();
+        entry / (ratio + 1) * ratio + (entry % (ratio + 1)).min(ratio)
+    }
+
     /// The part of the virtual disk that a payload block holds.
     pub(super) fn block_range(&self, block: u64) -> ByteRange {
         let start = block * self.block();
         ByteRange::new(start, (start + self.block()).min(self.capacity))
     }
+}
+
+/// What an entry of the BAT is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The payload block of that number.
+    Payload(u64),
+    /// The sector bitmap block of that chunk.
+    Bitmap(u64),
 }
 
 /// What the metadata region says.
@@ -236,4 +262,52 @@ fn read_item(file: &dyn FileIo, region: ByteRange, entry: &MetadataEntry) -> Res
     file.read_at(region.start + u64::from(entry.offset.get()), &mut bytes)
         .map_err(|error| Error::io(file.name(), "read the metadata of", error))?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // case 33
+    #[test]
+    fn payload_and_bitmap_entries_interleave_after_each_chunk() {
+        const GIB: u64 = 1 << 30;
+        for (logical_sector, chunk) in [(512, 4 * GIB), (4096, 32 * GIB)] {
+            for block_bytes in [1 << 20, 2 << 20, 32 << 20, 256 << 20] {
+                for chunks in [1, 2, 3, 100] {
+                    for capacity in [chunks * chunk - 4096, chunks * chunk, chunks * chunk + 4096] {
+                        let geometry = Geometry {
+                            capacity,
+                            block_bytes,
+                            logical_sector,
+                            physical_sector: 4096,
+                            has_parent: true,
+                            leave_blocks_allocated: false,
+                        };
+                        check_interleave(geometry, chunk);
+                    }
+                }
+            }
+        }
+    }
+
+    fn check_interleave(geometry: Geometry, chunk: u64) {
+        let (blocks, ratio) = (geometry.capacity.div_ceil(geometry.block()), chunk / geometry.block());
+        let alone = Geometry { has_parent: false, ..geometry };
+        assert_eq!(geometry.chunk_ratio(), ratio);
+        assert_eq!(alone.bat_entries(), blocks + (blocks - 1) / ratio);
+        assert_eq!(geometry.bat_entries(), blocks.div_ceil(ratio) * (ratio + 1));
+        for block in
+            [0, 1, ratio - 1, ratio, ratio + 1, blocks - 1].into_iter().filter(|block| *block < blocks)
+        {
+            let entry = block + block / ratio;
+            assert_eq!(geometry.payload_entry(block), entry);
+            assert_eq!(geometry.role_of(entry), Some(Role::Payload(block)));
+            assert_eq!(geometry.first_block_from(entry), block);
+        }
+        let bitmap = geometry.bitmap_entry(0);
+        assert_eq!((bitmap, geometry.role_of(bitmap)), (ratio, Some(Role::Bitmap(0))));
+        assert_eq!(geometry.first_block_from(bitmap), ratio, "the block behind the bitmap entry");
+        assert_eq!(geometry.role_of(geometry.payload_entry(blocks)), None, "behind the last block");
+    }
 }

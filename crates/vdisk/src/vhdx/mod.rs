@@ -31,7 +31,7 @@ mod write;
 
 pub use bat::{BlockOutcome, block_outcome};
 pub use create::{CreateKind, CreateOptions};
-pub use image::{DiskKind, LogState, UnknownPart};
+pub use image::{DiskKind, LogState, Oddity, UnknownPart};
 pub use merge::{MergeReport, merge_into_parent};
 pub use relink::relink_to_parent;
 pub use write::WritableDisk;

@@ -1,10 +1,11 @@
 //! What one VHDX file says of a place of the virtual disk: data here, zeros, or look below.
 //!
-//! The answer covers at most one block, and inside a partially present block at most a run of equal
-//! bits. Joining neighbours is left to the extent iterator, which does it once for the whole chain.
+//! The answer covers one block or a run of absent ones, and inside a partially present block at most a
+//! run of equal bits. Joining neighbours is left to the extent iterator, which does it once for the whole chain.
 
 use super::bat::{BlockOutcome, bitmap_offset};
 use super::bitmap::Bits;
+use super::format::BITMAP_BLOCK_BYTES;
 use super::image::Image;
 use crate::error::{Error, Result};
 use crate::range::ByteRange;
@@ -36,8 +37,18 @@ impl Image {
                 Ok((Presence::Data { file_offset }, run.end))
             }
             BlockOutcome::Zero => Ok((Presence::Zero, run.end)),
-            BlockOutcome::Parent | BlockOutcome::Reserved => Ok((Presence::Below, run.end)),
+            BlockOutcome::Parent | BlockOutcome::Reserved => {
+                Ok((Presence::Below, self.below_until(block, range)))
+            }
         }
+    }
+
+    /// Where the absent blocks from `block` on surely end: far away when the pages of the block table
+    /// are empty.
+    fn below_until(&self, block: u64, range: ByteRange) -> u64 {
+        let end = self.bat.absent_until(self.geometry.payload_entry(block));
+        let next = self.geometry.first_block_from(end).max(block + 1);
+        next.saturating_mul(self.geometry.block()).min(range.end)
     }
 
     fn presence_by_sector(&self, block: u64, run: ByteRange, file_offset: u64) -> Result<(Presence, u64)> {
@@ -63,6 +74,11 @@ impl Image {
                 why: "which needs a sector bitmap, but its chunk has none",
             });
         };
+        if block_offset.saturating_add(BITMAP_BLOCK_BYTES) > self.length() {
+            let (file, length) = (self.name().to_owned(), self.length());
+            let needed = block_offset.saturating_add(BITMAP_BLOCK_BYTES);
+            return Err(Error::Truncated { file, what: format!("sector bitmap {chunk}"), needed, length });
+        }
         let chunk_start = chunk * ratio * geometry.block();
         let first = (run.start - chunk_start) / sector;
         let end = (run.end - chunk_start).div_ceil(sector);
