@@ -18,6 +18,7 @@ mod error;
 mod layout;
 mod map;
 mod name;
+mod ntfs;
 mod number;
 mod open;
 mod source;
