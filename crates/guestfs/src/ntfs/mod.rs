@@ -7,7 +7,7 @@
 //!  volume_info + logfile ─► the condition     tree: all of it as a `Tree`     bitmap: what is free
 //! ```
 //!
-//! Why our own reader, and what it follows: `docs/decisions`, "our own NTFS reader". Two rules hold
+//! Why our own reader, and what it follows: `docs/decisions/0007-own-ntfs-reader.md`. Two rules hold
 //! in every file: a structure is used only when each of its checks passes, and whatever was found
 //! to be in doubt is told, never shown as if it were certain.
 
