@@ -10,13 +10,13 @@ use crate::check::{Findings, Rule, vhdx_rules as rules};
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
 use crate::number::index;
+use crate::parent::ParentLocator;
 use crate::range::ByteRange;
 use crate::vhdx::format::{
     BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, CAPACITY_MAX, FileParameters, HAS_PARENT, ITEM_BYTES_MAX,
     ITEM_IS_REQUIRED, ITEM_IS_USER, ITEM_IS_VIRTUAL_DISK, LEAVE_BLOCKS_ALLOCATED, MetadataEntry,
     MetadataTableHeader, TABLE_BYTES, TABLE_ENTRIES_MAX, guid,
 };
-use crate::parent::ParentLocator;
 use crate::vhdx::metadata::Geometry;
 
 /// Items of the specification: id, name, length (0: varies), marks as Windows writes them.
