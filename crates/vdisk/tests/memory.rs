@@ -120,6 +120,10 @@ impl FileIo for ReverseFixedDisk {
             buf.copy_from_slice(&self.start[offset as usize..][..buf.len()]);
             return Ok(());
         }
+        if offset >= FIXED_TABLE + FIXED_TABLE_BYTES {
+            buf.fill(0);
+            return Ok(());
+        }
         for (word, at) in buf.chunks_mut(8).zip((offset - FIXED_TABLE) / 8..) {
             word.copy_from_slice(&self.entry(at).to_le_bytes());
         }
