@@ -8,7 +8,8 @@
 //!           │        (read only; headers, regions, metadata and the BAT checked at open; changes
 //!           │        that are still in the log are replayed in memory, the file stays as it is)
 //!           ├── WritableDisk::create / create_child / open ──► write_at, write_zeroes, flush, close
-//!           │        (payload → flush → bitmaps and BAT → flush; the BAT stays in memory between)
+//!           │        (payload → flush → bitmaps and BAT through the log → flush: what was flushed survives
+//!           │        a power cut, and the file opens after a cut at any moment)
 //!           └── merge_into_parent ──► the child's own content written into its parent
 //! ```
 //!

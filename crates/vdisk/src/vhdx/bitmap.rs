@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::format::BITMAP_BLOCK_BYTES;
+use super::log_writer::{PAGE_BYTES, Page};
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
 use crate::number::index;
@@ -17,6 +18,7 @@ use crate::number::index;
 /// Bytes of one window; 128 MiB of disk with 512-byte sectors.
 const WINDOW_BYTES: u64 = 32 * 1024;
 const WINDOW_BITS: u64 = WINDOW_BYTES * 8;
+const PAGE_BITS: u64 = PAGE_BYTES * 8;
 /// Clean windows kept for each file: 128 KiB, so that a chain of 256 files stays at 32 MiB.
 const CLEAN_WINDOWS: usize = 4;
 /// Changed windows (8 MiB) after which the writer flushes before it goes on.
@@ -40,7 +42,10 @@ struct Windows {
 struct Dirty {
     file_offset: u64,
     bytes: Box<[u8]>,
+    /// Which of its pages differ from the file, a bit each.
+    pages: u8,
 }
+const _: () = assert!(WINDOW_BYTES / PAGE_BYTES == 8);
 
 impl std::fmt::Debug for Windows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -89,16 +94,24 @@ impl SectorBitmaps {
         Ok(run_of(&window, range))
     }
 
-    /// Sets or clears bits; they reach the file with [`SectorBitmaps::write_changes`].
-    pub(super) fn set(&self, file: &dyn FileIo, mut bits: Bits, value: bool) -> Result<()> {
+    /// Sets or clears bits in memory; [`SectorBitmaps::changed_pages`] brings them to the file. Returns
+    /// whether any had the other value.
+    pub(super) fn set(&self, file: &dyn FileIo, mut bits: Bits, value: bool) -> Result<bool> {
         let mut windows = self.lock();
+        let mut any = false;
         while bits.bits.start < bits.bits.end {
             let range = bits.in_window();
             let length = range.end - range.start;
-            set_range(windows.dirty_window(file, &bits)?, range, value);
+            if !windows.holds(file, &bits, range.clone(), value)? {
+                let dirty = windows.dirty_window(file, &bits)?;
+                set_range(&mut dirty.bytes, range.clone(), value);
+                let pages = range.start / PAGE_BITS..(range.end - 1) / PAGE_BITS + 1;
+                pages.for_each(|page| dirty.pages |= 1 << page);
+                any = true;
+            }
             bits.bits.start += length;
         }
-        Ok(())
+        Ok(any)
     }
 
     /// Whether the writer should flush before changing more.
@@ -106,16 +119,27 @@ impl SectorBitmaps {
         self.lock().dirty.len() >= DIRTY_WINDOWS
     }
 
-    /// Writes changed windows into the file. Returns whether there were any.
-    pub(super) fn write_changes(&self, file: &dyn FileIo) -> Result<bool> {
-        let mut windows = self.lock();
+    /// Whether there are changes that are not in the file.
+    pub(super) fn has_changes(&self) -> bool {
+        !self.lock().dirty.is_empty()
+    }
+
+    /// The pages of the file as they are to be.
+    pub(super) fn changed_pages(&self) -> Vec<Page> {
+        let windows = self.lock();
+        let mut changed = Vec::new();
         for dirty in windows.dirty.values() {
-            file.write_at(dirty.file_offset, &dirty.bytes)
-                .map_err(|error| Error::io(file.name(), "write a sector bitmap of", error))?;
+            let pages = dirty.bytes.chunks_exact(index(PAGE_BYTES)).zip(0u64..);
+            for (bytes, page) in pages.filter(|(_, page)| dirty.pages >> page & 1 == 1) {
+                changed.push(Page { offset: dirty.file_offset + page * PAGE_BYTES, bytes: bytes.into() });
+            }
         }
-        let any = !windows.dirty.is_empty();
-        windows.dirty.clear();
-        Ok(any)
+        changed
+    }
+
+    /// All changes are in the file.
+    pub(super) fn forget_changes(&self) {
+        self.lock().dirty.clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, Windows> {
@@ -140,17 +164,26 @@ impl Windows {
         Ok(window)
     }
 
-    fn dirty_window(&mut self, file: &dyn FileIo, bits: &Bits) -> Result<&mut [u8]> {
+    /// Whether all of the bits, which one window has, have the value already.
+    fn holds(&mut self, file: &dyn FileIo, bits: &Bits, range: Range<u64>, value: bool) -> Result<bool> {
+        let (found, count) = match self.dirty.get(&bits.window()) {
+            Some(dirty) => run_of(&dirty.bytes, range.clone()),
+            None => run_of(&self.clean_window(file, bits)?, range.clone()),
+        };
+        Ok(found == value && count == range.end - range.start)
+    }
+
+    fn dirty_window(&mut self, file: &dyn FileIo, bits: &Bits) -> Result<&mut Dirty> {
         let number = bits.window();
         self.clean.retain(|(held, _)| *held != number);
         let dirty = match self.dirty.entry(number) {
             std::collections::btree_map::Entry::Occupied(held) => held.into_mut(),
             std::collections::btree_map::Entry::Vacant(free) => {
                 let bytes = read_window(file, bits)?.into_boxed_slice();
-                free.insert(Dirty { file_offset: bits.window_offset(), bytes })
+                free.insert(Dirty { file_offset: bits.window_offset(), bytes, pages: 0 })
             }
         };
-        Ok(&mut dirty.bytes)
+        Ok(dirty)
     }
 }
 

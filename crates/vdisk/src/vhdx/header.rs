@@ -12,6 +12,7 @@ use super::format::{HEADER_OFFSETS, HEADER_SECTION_BYTES, Header, checksum};
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
 use crate::number::MIB;
+use crate::range::ByteRange;
 
 /// The current header and the slot it was read from.
 #[derive(Debug, Clone)]
@@ -76,11 +77,36 @@ impl CurrentHeader {
 
     /// Writes new GUIDs durably into both slots, one after the other.
     pub(super) fn replace_guids(&mut self, file: &dyn FileIo, guids: NewGuids) -> Result<()> {
+        self.update(file, |header| {
+            header.file_write_guid = guids.file_write.into();
+            if let Some(data_write) = guids.data_write {
+                header.data_write_guid = data_write.into();
+            }
+        })
+    }
+
+    /// Names the log that is to be replayed, or none with the nil GUID, durably in both slots.
+    pub(super) fn set_log(&mut self, file: &dyn FileIo, guid: Uuid) -> Result<()> {
+        self.update(file, |header| {
+            header.log_guid = guid.into();
+            header.log_version.set(0);
+        })
+    }
+
+    /// Gives the file a log elsewhere; the next update of the headers says so.
+    pub(super) fn place_log(&mut self, region: ByteRange) {
+        self.header.log_offset.set(region.start);
+        self.header.log_length.set(u32::try_from(region.len()).unwrap_or(u32::MAX));
+    }
+
+    /// Where the log is; of no length when the file has none.
+    pub(super) fn log_region(&self) -> ByteRange {
+        ByteRange::at(self.header.log_offset.get(), self.header.log_length.get().into())
+    }
+
+    fn update(&mut self, file: &dyn FileIo, change: impl FnOnce(&mut Header)) -> Result<()> {
         let mut header = self.header.clone();
-        header.file_write_guid = guids.file_write.into();
-        if let Some(data_write) = guids.data_write {
-            header.data_write_guid = data_write.into();
-        }
+        change(&mut header);
         for _ in 0..2 {
             let Some(number) = header.sequence_number.get().checked_add(1) else {
                 return Err(Error::unsupported(file.name(), "a header sequence number beyond the largest"));

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::write::{Session, WritableDisk};
+use super::session::Session;
+use super::write::WritableDisk;
 use crate::chain::Chain;
 use crate::disk::{Extent, ExtentKind, Extents};
 use crate::error::{Error, Result};
@@ -33,7 +34,7 @@ pub struct MergeReport {
 /// The parent must be writable and nobody else may write either file meanwhile.
 pub fn merge_into_parent(layers: Vec<Arc<dyn FileIo>>) -> Result<MergeReport> {
     let child = check_whole_chain(&layers)?;
-    let mut parent = WritableDisk::open_session(layers[1..].to_vec(), Session::UntouchedMerge)?;
+    let mut parent = WritableDisk::open_session(layers[1..].to_vec(), Session::KEEPING_DATA_IDENTITY)?;
     drop(layers);
     if parent.capacity() != child.capacity() {
         let why = "its size differs from its parent's, and merging does not resize yet".into();

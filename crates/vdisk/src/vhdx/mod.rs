@@ -5,8 +5,10 @@
 //! region    region table of two              metadata items        locator   parent locator item
 //! bat       block allocation table           bitmap   sector bitmaps of differencing files
 //! image     one file opened: all of the above checked    presence  what one file says of a range
-//! create    new files    write  allocation and writing   flush  durable order   merge  child into parent
-//! relink    a child onto another parent file      one_shot  a whole file in one pass
+//! create    new files    one_shot  a whole file in one pass
+//! session   opening for writing, identities       write  allocation and writing    space  room in the file
+//! flush     durable order    log_writer  pages through the log    replay  the log put in place
+//! merge     child into parent    relink  a child onto another parent file
 //! ```
 
 mod bat;
@@ -19,6 +21,7 @@ mod header;
 mod image;
 mod locator;
 mod log;
+mod log_writer;
 mod merge;
 mod metadata;
 mod one_shot;
@@ -26,6 +29,8 @@ mod placement;
 mod presence;
 mod region;
 mod relink;
+mod replay;
+mod session;
 mod space;
 mod write;
 

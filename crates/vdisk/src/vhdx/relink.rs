@@ -15,6 +15,7 @@ use super::format::{MetadataEntry, MetadataTableHeader, TABLE_BYTES, guid};
 use super::header::NewGuids;
 use super::image::Image;
 use super::metadata::read_table;
+use super::replay::replay_in_place;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
@@ -28,6 +29,7 @@ pub fn relink_to_parent(
     relative_path: &str,
     absolute_path: Option<&str>,
 ) -> Result<()> {
+    replay_in_place(&child)?;
     let image = Image::open_for_writing(child)?;
     let bad = |why: &str| Error::BadChain { file: image.name().to_owned(), why: why.to_owned() };
     let parent_image = parent.leaf_image().ok_or_else(|| bad("its new parent would be no VHDX file"))?;

@@ -1,10 +1,9 @@
 //! `WritableDisk`: the one writer of the leaf of a chain.
 //!
 //! A block gets space at the end of the file when it is first written. Payload goes to the file at
-//! once; the block table and the sector bitmaps stay in memory until [`WritableDisk::flush`], which
-//! makes payload durable first. The log is not used yet: between two flushes a power cut loses what
-//! was written since, and during a flush it can leave some of those blocks in the table and some
-//! not. Blocks that were durable before keep their place, but overwritten bytes change in place.
+//! once, and overwriting a block that is there costs that one write and nothing else. The block table
+//! and the sector bitmaps stay in memory until [`WritableDisk::flush`], which brings them there through
+//! the log (`flush`).
 //!
 //! In a differencing file a block that is written in part becomes PARTIALLY_PRESENT with a sector
 //! bitmap, and FULLY_PRESENT once every sector is there (MS-VHDX 2.5.1.1).
@@ -12,21 +11,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use uuid::Uuid;
-
-use super::bat::{BlockOutcome, entry, state};
-use super::create::{Blueprint, CreateOptions, DIFFERENCING_BLOCK_BYTES};
-use super::header::NewGuids;
+use super::bat::{BlockOutcome, block_outcome, entry, state};
 use super::image::Image;
-use super::metadata::Geometry;
+use super::log_writer::LogWriter;
+use super::session::Session;
 use super::space::ZEROS;
 use crate::chain::Chain;
 use crate::disk::Disk;
-use crate::error::{Error, Result};
-use crate::file_io::FileIo;
-use crate::layer::Layer;
+use crate::error::Result;
 use crate::number::{MIB, align_up, index};
-use crate::parent::ParentLocator;
 use crate::range::ByteRange;
 
 /// Blocks that one step of a long write or clearing plans at once, which bounds its memory.
@@ -34,18 +27,29 @@ const BLOCKS_PER_STEP: u64 = 1024;
 
 /// Exclusive writer of the leaf of a chain.
 ///
-/// [`WritableDisk::flush`] and [`WritableDisk::close`] make what was written durable, payload before
-/// the table that names it. The VHDX log is not used yet: between two flushes a power cut loses what
-/// was written since and may keep a part of it. Nobody else may write the files meanwhile, and a file
-/// that has children must not be written at all: they would refuse it.
+/// It keeps the promise of a disk with a write cache. What was written before a [`WritableDisk::flush`]
+/// that returned survives a power cut; of what was written later, each sector is there or holds what it
+/// held before. The file opens after a cut at any moment: its log is replayed, in memory by readers and
+/// for good by the next writer. [`WritableDisk::close`] also empties the log.
+///
+/// Nobody else may write the files meanwhile, and a file that has children must not be written at all:
+/// they would refuse it.
 #[derive(Debug)]
 pub struct WritableDisk {
     pub(super) chain: Arc<Chain>,
     pub(super) image: Arc<Image>,
     pub(super) changes: Changes,
-    session: Session,
+    pub(super) session: Session,
+    /// The session's log, once a change needed it.
+    pub(super) log: Option<LogWriter>,
     /// Where the next new space begins.
     pub(super) next_free: u64,
+    /// Whether what lies behind the last part in use was cut off.
+    pub(super) tail_is_clean: bool,
+    /// Length of the file that is surely durable.
+    pub(super) durable_length: u64,
+    /// A flush failed, so that nobody knows what is durable.
+    pub(super) failed: bool,
 }
 
 /// What the file does not hold durably yet.
@@ -53,23 +57,14 @@ pub struct WritableDisk {
 pub(super) struct Changes {
     /// Something was written since the last flush.
     pub payload: bool,
+    /// Some of it must be durable before the table names it.
+    pub ordered: bool,
     /// Pages of the block table to write, by number.
     pub table_pages: BTreeSet<u64>,
     /// Space of blocks given up; usable again once the table says so durably.
     pub given_up: Vec<u64>,
     /// Space usable again, with old bytes in it.
     pub reusable: Vec<u64>,
-}
-
-/// Which GUIDs this writer has renewed (MS-VHDX 2.2.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Session {
-    /// Nothing changed yet; the file is as it was opened.
-    Untouched,
-    /// As before, and the data identity must stay until a merge is complete.
-    UntouchedMerge,
-    /// The GUIDs are new.
-    Changed,
 }
 
 /// What is to happen to one block in a write.
@@ -83,79 +78,13 @@ struct Placed {
     entry: Option<u64>,
     /// Whether the run's sectors must be marked in the sector bitmap.
     by_sector: bool,
+    /// Whether the written bytes must be durable before the table or the bitmap changes.
+    ordered: bool,
+    /// Space that the block gives up.
+    given_up: Option<u64>,
 }
 
 impl WritableDisk {
-    /// Makes a new disk in an empty file.
-    pub fn create(file: Arc<dyn FileIo>, options: &CreateOptions) -> Result<Self> {
-        options.blueprint().write(&file)?;
-        Self::over(Image::open_for_writing(file)?, Vec::new(), Session::Changed)
-    }
-
-    /// Makes a new differencing disk over `parent` in an empty file. The paths are the hints by
-    /// which Windows finds the parent: relative to the child's folder, and absolute (`\\?\C:\…`).
-    pub fn create_child(
-        file: Arc<dyn FileIo>,
-        parent: &Disk,
-        relative_path: &str,
-        absolute_path: Option<&str>,
-    ) -> Result<Self> {
-        let Some(image) = parent.leaf_image() else {
-            let why = "only a VHDX file can be the parent of one".into();
-            return Err(Error::BadChain { file: parent.chain().name().to_owned(), why });
-        };
-        let blueprint = Blueprint {
-            geometry: Geometry {
-                block_bytes: DIFFERENCING_BLOCK_BYTES,
-                has_parent: true,
-                leave_blocks_allocated: false,
-                ..*image.geometry()
-            },
-            disk_id: image.disk_id(),
-            locator: Some(ParentLocator {
-                linkage: image.data_write_guid(),
-                linkage2: None,
-                relative_path: Some(relative_path.to_owned()),
-                volume_path: None,
-                absolute_path: absolute_path.map(str::to_owned),
-            }),
-        };
-        blueprint.write(&file)?;
-        Self::over(Image::open_for_writing(file)?, parent.chain().layers.clone(), Session::Changed)
-    }
-
-    /// Opens a disk that needs no parent.
-    pub fn open(file: Arc<dyn FileIo>) -> Result<Self> {
-        Self::open_chain(vec![file])
-    }
-
-    /// Opens a chain, child first; only the first file is written.
-    pub fn open_chain(files: Vec<Arc<dyn FileIo>>) -> Result<Self> {
-        Self::open_session(files, Session::Untouched)
-    }
-
-    pub(super) fn open_session(files: Vec<Arc<dyn FileIo>>, session: Session) -> Result<Self> {
-        let mut layers = Chain::open_files_for_writing(files)?.layers;
-        let parents = layers.split_off(1);
-        match layers.pop() {
-            Some(Layer::Vhdx(image)) => Self::with_image(image, parents, session),
-            Some(layer) => {
-                Err(Error::BadChain { file: layer.name().to_owned(), why: "it is no VHDX file".into() })
-            }
-            None => Err(Error::BadChain { file: "the chain".into(), why: "it has no file".into() }),
-        }
-    }
-
-    fn over(image: Image, parents: Vec<Layer>, session: Session) -> Result<Self> {
-        Self::with_image(Arc::new(image), parents, session)
-    }
-
-    fn with_image(image: Arc<Image>, parents: Vec<Layer>, session: Session) -> Result<Self> {
-        let next_free = align_up(image.length().max(image.used_end()), MIB);
-        let layers = std::iter::once(Layer::Vhdx(Arc::clone(&image))).chain(parents).collect();
-        Ok(Self { chain: Arc::new(Chain { layers }), image, changes: Changes::default(), session, next_free })
-    }
-
     /// Size of the virtual disk in bytes.
     #[must_use]
     pub fn capacity(&self) -> u64 {
@@ -177,6 +106,10 @@ impl WritableDisk {
     /// read first.
     pub fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<()> {
         let range = self.chain.check_range(offset, data.len() as u64)?;
+        if let Some(file_offset) = self.in_place(range) {
+            self.begin_change()?;
+            return self.write_file(file_offset, data);
+        }
         let (head, tail) = self.sector_bounds(range);
         let part = |range: ByteRange| &data[index(range.start - offset)..index(range.end - offset)];
         self.write_part_of_sector(
@@ -215,6 +148,24 @@ impl WritableDisk {
         self.read_at(start, &mut bytes)?;
         bytes[index(range.start - start)..index(range.end - start)].copy_from_slice(data);
         self.write_sectors(ByteRange::at(start, sector), Some(&bytes))
+    }
+
+    /// Where the range is in the file, if it lies in one block that is there as a whole.
+    fn in_place(&self, range: ByteRange) -> Option<u64> {
+        let geometry = &self.image.geometry;
+        let sector = u64::from(geometry.logical_sector);
+        let block = range.start / geometry.block();
+        let aligned = range.start.is_multiple_of(sector) && range.end.is_multiple_of(sector);
+        if !aligned || range.is_empty() || (range.end - 1) / geometry.block() != block {
+            return None;
+        }
+        let entry = self.image.bat.get(geometry.payload_entry(block));
+        match block_outcome(entry, geometry.has_parent) {
+            BlockOutcome::Data { file_offset, by_sector: false } => {
+                Some(file_offset + range.start % geometry.block())
+            }
+            _ => None,
+        }
     }
 
     /// Writes whole sectors; `None` means zeros.
@@ -261,10 +212,18 @@ impl WritableDisk {
         let geometry = self.image.geometry;
         let block_range = geometry.block_range(block);
         let (whole, delta) = (run == block_range, run.start - block_range.start);
-        let mut placed = Placed { block, run, file_offset: None, entry: None, by_sector: false };
+        let mut placed = Placed {
+            block,
+            run,
+            file_offset: None,
+            entry: None,
+            by_sector: false,
+            ordered: true,
+            given_up: None,
+        };
         match self.image.outcome(block)? {
             BlockOutcome::Data { file_offset, .. } if zeros && whole && !geometry.leave_blocks_allocated => {
-                self.changes.given_up.push(file_offset);
+                placed.given_up = Some(file_offset);
                 placed.entry = Some(entry(state::ZERO, 0));
             }
             BlockOutcome::Data { file_offset, by_sector } => {
@@ -277,16 +236,18 @@ impl WritableDisk {
             }
             BlockOutcome::Parent if geometry.has_parent && !whole => {
                 self.prepare_bitmap(block)?;
-                let file_offset = self.allocate_block(false)?;
-                placed.file_offset = (!zeros).then_some(file_offset + delta);
-                placed.entry = Some(entry(state::PARTIALLY_PRESENT, file_offset));
+                let space = self.allocate_block(false)?;
+                placed.file_offset = (!zeros).then_some(space.offset + delta);
+                placed.entry = Some(entry(state::PARTIALLY_PRESENT, space.offset));
                 placed.by_sector = true;
             }
-            _ if zeros => {}
-            _ => {
-                let file_offset = self.allocate_block(whole)?;
-                placed.file_offset = Some(file_offset + delta);
-                placed.entry = Some(entry(state::FULLY_PRESENT, file_offset));
+            outcome if zeros => debug_assert!(!matches!(outcome, BlockOutcome::Data { .. })),
+            outcome => {
+                let space = self.allocate_block(whole)?;
+                placed.file_offset = Some(space.offset + delta);
+                placed.entry = Some(entry(state::FULLY_PRESENT, space.offset));
+                let was_zero = !geometry.has_parent || outcome == BlockOutcome::Zero;
+                placed.ordered = !(space.fresh && was_zero);
             }
         }
         Ok(placed)
@@ -298,16 +259,18 @@ impl WritableDisk {
         let mut new_entry = placed.entry;
         if placed.by_sector {
             let bits = self.image.bits(placed.block, placed.run)?;
-            self.image.bitmaps.set(&*self.image.file, bits, true)?;
-            if self.has_every_sector(placed.block)? {
+            let any = self.image.bitmaps.set(&*self.image.file, bits, true)?;
+            self.changes.ordered |= any;
+            if any && self.has_every_sector(placed.block)? {
                 let current = new_entry.unwrap_or_else(|| self.image.bat.get(payload_entry));
                 new_entry = Some(current & !(MIB - 1) | state::FULLY_PRESENT);
             }
-            self.changes.payload = true;
         }
         if let Some(value) = new_entry {
+            self.changes.ordered |= placed.ordered && placed.file_offset.is_some();
             self.set_entry(payload_entry, value);
         }
+        self.changes.given_up.extend(placed.given_up);
         Ok(())
     }
 
@@ -321,23 +284,6 @@ impl WritableDisk {
             bits.bits.start += count;
         }
         Ok(true)
-    }
-
-    /// Renews the file's write GUIDs before its first change since it was opened.
-    fn begin_change(&mut self) -> Result<()> {
-        let data_write = match self.session {
-            Session::Changed => return Ok(()),
-            Session::Untouched => Some(Uuid::new_v4()),
-            Session::UntouchedMerge => None,
-        };
-        self.renew_guids(data_write)?;
-        self.session = Session::Changed;
-        Ok(())
-    }
-
-    pub(super) fn renew_guids(&self, data_write: Option<Uuid>) -> Result<()> {
-        let guids = NewGuids { file_write: Uuid::new_v4(), data_write };
-        self.image.header().replace_guids(&*self.image.file, guids)
     }
 }
 

@@ -7,6 +7,7 @@
 )]
 
 pub(crate) mod log;
+pub(crate) mod power_cut;
 
 use std::sync::Arc;
 

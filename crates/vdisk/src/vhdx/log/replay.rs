@@ -31,7 +31,6 @@ pub(in crate::vhdx) struct Replay {
     sectors: BTreeMap<u64, LoggedSector>,
     zeros: ZeroRanges,
     entries: u64,
-    last_sequence_number: u64,
     final_length: u64,
 }
 
@@ -46,7 +45,6 @@ struct LoggedSector {
 }
 
 /// One change to the file.
-#[allow(dead_code, reason = "the replay in place takes changes")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::vhdx) enum Change<'a> {
     /// So many bytes become zero.
@@ -69,7 +67,6 @@ impl Replay {
             sectors: BTreeMap::new(),
             zeros: ZeroRanges::default(),
             entries: entries.len() as u64,
-            last_sequence_number: last.sequence_number,
             final_length: length.max(last.last_file_offset),
         };
         for entry in &entries {
@@ -83,12 +80,6 @@ impl Replay {
         self.entries
     }
 
-    /// Number of the last entry.
-    #[allow(dead_code, reason = "the replay in place continues from it")]
-    pub(in crate::vhdx) fn last_sequence_number(&self) -> u64 {
-        self.last_sequence_number
-    }
-
     /// Length that the file has once it is replayed; never less than it has now.
     pub(in crate::vhdx) fn final_length(&self) -> u64 {
         self.final_length
@@ -98,7 +89,6 @@ impl Replay {
     /// the cleared ranges ascending, then the sectors ascending. Nothing reaches beyond
     /// [`Replay::final_length`], into the log or into the headers. Applying all of them again, or a
     /// part and then all, comes to the same.
-    #[allow(dead_code, reason = "the replay in place builds on it")]
     pub(in crate::vhdx) fn for_each_change(
         &self,
         file: &dyn FileIo,
