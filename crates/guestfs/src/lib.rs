@@ -12,9 +12,11 @@
 //! panic or run on without end. What cannot be read *rightly* is refused or reported with a plain sentence; a
 //! tree is never stale without a word.
 
+mod block;
 mod content;
 mod detect;
 mod error;
+mod ext;
 mod layout;
 mod map;
 mod name;

@@ -11,7 +11,7 @@ use crate::tree::Tree;
 pub(crate) type Opener = fn(Arc<dyn Source>) -> Result<Box<dyn Tree>>;
 
 /// The readers there are.
-const OPENERS: &[(Content, Opener)] = &[(Content::Ntfs, crate::ntfs::open)];
+const OPENERS: &[(Content, Opener)] = &[(Content::Ntfs, crate::ntfs::open), (Content::Ext, crate::ext::open)];
 
 /// The reader of a kind of content; `None` while there is none.
 pub(crate) fn opener(content: Content) -> Option<Opener> {
