@@ -60,6 +60,11 @@ impl CurrentHeader {
         Ok(())
     }
 
+    /// Where the log lies; an empty range when there is none.
+    pub(super) fn log_range(&self) -> ByteRange {
+        ByteRange::at(self.header.log_offset.get(), self.header.log_length.get().into())
+    }
+
     /// Nil when the log is empty.
     pub(super) fn log_guid(&self) -> Uuid {
         self.header.log_guid.into()

@@ -24,7 +24,6 @@ use crate::error::{Error, Result};
 use crate::file_io::FileIo;
 use crate::id::DiskId;
 use crate::parent::ParentLocator;
-use crate::range::ByteRange;
 
 /// How a VHDX file keeps its blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +115,7 @@ impl Image {
             return Err(Error::LogNeedsReplay { file: file.name().to_owned() });
         }
         let image = Self::open_replayed(file, creator, header, LogState::Clean)?;
-        image.check_blocks_inside()?;
+        image.check_inside()?;
         Ok(image)
     }
 
@@ -132,7 +131,7 @@ impl Image {
         let metadata = Metadata::read(&*file, regions.metadata)?;
         let bat = Bat::load(&*file, regions.bat, metadata.geometry.bat_entries())?;
         let unknown = unknown_parts(&regions, &metadata);
-        let log = ByteRange::at(header.header.log_offset.get(), header.header.log_length.get().into());
+        let log = header.log_range();
         let mut image = Self {
             geometry: metadata.geometry,
             regions,
@@ -268,8 +267,13 @@ impl Image {
         Error::Truncated { file, what: format!("block {block}"), needed, length }
     }
 
-    /// A writer lets the file grow, under blocks that reach beyond its end.
-    fn check_blocks_inside(&self) -> Result<()> {
+    /// A writer lets the file grow, under blocks that reach beyond its end or under its log.
+    fn check_inside(&self) -> Result<()> {
+        let (log, length) = (self.header().log_range(), self.length());
+        if !log.is_empty() && log.end > length {
+            let (file, what) = (self.name().to_owned(), "its log".to_owned());
+            return Err(Error::Truncated { file, what, needed: log.end, length });
+        }
         if self.placement.beyond_end == 0 {
             return Ok(());
         }
