@@ -48,6 +48,7 @@ pub use file_io::{FileIo, FileRun, LocalFile, MemoryFile};
 pub use id::DiskId;
 pub use parent::{ParentLocator, ParentMap};
 pub use range::{ByteRange, ChangedRanges};
+pub use vhd::{VhdOptions, VhdWriter};
 pub use vhdx::{
     BlockOutcome, CreateKind, CreateOptions, DiskKind, LogState, MergeReport, Oddity, UnknownPart,
     WritableDisk, block_outcome, merge_into_parent, relink_to_parent,

@@ -20,7 +20,7 @@ use crate::range::ByteRange;
 use crate::vhdx::{DiskKind, Presence};
 
 /// Block sizes that are read. Windows writes 512 KiB and 2 MiB; smaller ones only make tables long.
-const BLOCK_BYTES: std::ops::RangeInclusive<u32> = 64 * 1024..=256 << 20;
+pub(super) const BLOCK_BYTES: std::ops::RangeInclusive<u32> = 64 * 1024..=256 << 20;
 
 /// An opened VHD file.
 #[derive(Debug)]
@@ -30,8 +30,10 @@ pub(crate) struct VhdImage {
     kind: DiskKind,
     creator: String,
     capacity: u64,
-    /// Where free space begins, from the file as it was opened.
-    pub(super) next_free: u64,
+    /// Where the data ended when the file was opened, and the footer began.
+    pub(super) data_end: u64,
+    /// Whether there was a good footer at the end.
+    pub(super) has_end_footer: bool,
     /// `None` in a fixed disk.
     pub(super) sparse: Option<Sparse>,
     locator: Option<ParentLocator>,
@@ -59,26 +61,26 @@ impl VhdImage {
             kind: found.kind(),
             creator: found.creator(),
             capacity,
-            next_free: found.at_end.unwrap_or(length),
+            data_end: found.at_end.unwrap_or(length),
+            has_end_footer: found.at_end.is_some(),
             sparse: None,
             locator: None,
             file,
         };
-        let data_end = found.at_end.unwrap_or(length);
         if image.kind == DiskKind::Fixed {
-            return image.checked_fixed(data_end, length);
+            return image.checked_fixed(length);
         }
         let (offset, header) = read_header(&*image.file, &image.footer, length)?;
         image.sparse = Some(Sparse::read(&*image.file, &header, capacity, length)?);
         if image.kind == DiskKind::Differencing {
             image.locator = Some(locator::read(&*image.file, &header, length)?);
         }
-        placement::check(&image, ByteRange::at(offset, HEADER_BYTES), &header, data_end)?;
+        placement::check(&image, ByteRange::at(offset, HEADER_BYTES), &header)?;
         Ok(image)
     }
 
-    fn checked_fixed(self, data_end: u64, length: u64) -> Result<Self> {
-        if self.capacity > data_end {
+    fn checked_fixed(self, length: u64) -> Result<Self> {
+        if self.capacity > self.data_end {
             let needed = self.capacity.saturating_add(FOOTER_BYTES);
             let (file, what) = (self.name().to_owned(), "the disk".to_owned());
             return Err(Error::Truncated { file, what, needed, length });

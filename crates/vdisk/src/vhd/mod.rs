@@ -5,18 +5,22 @@
 //! chs        the geometry and its algorithm  locator   what a child knows of its parent
 //! bat        block allocation table          bitmap    sector bitmaps, high bit first
 //! image      one file opened, all checked    placement no two parts share space
+//! create     new files                       write     allocation and the order of writes
 //! ```
-
-#![expect(dead_code, reason = "the writer comes next")]
 
 mod bat;
 mod bitmap;
 mod chs;
+mod create;
 mod footer;
 mod format;
 mod image;
 mod locator;
 mod placement;
+mod write;
+
+pub use create::VhdOptions;
+pub use write::VhdWriter;
 
 pub(crate) use footer::{ends_as_fixed_disk, has_footer_cookie};
 pub(crate) use image::VhdImage;

@@ -10,8 +10,9 @@ use crate::error::{Error, Result};
 use crate::range::ByteRange;
 
 /// Checks every block and structure against the others and against where the data ends.
-pub(super) fn check(image: &VhdImage, header: ByteRange, raw: &DynamicHeader, data_end: u64) -> Result<()> {
+pub(super) fn check(image: &VhdImage, header: ByteRange, raw: &DynamicHeader) -> Result<()> {
     let Some(sparse) = &image.sparse else { return Ok(()) };
+    let data_end = image.data_end;
     let mut fixed = vec![
         (ByteRange::at(0, FOOTER_BYTES), "the copy of the footer"),
         (header, "the dynamic header"),
