@@ -39,10 +39,8 @@ pub(crate) fn detect(source: &dyn Source) -> io::Result<Found> {
     if let Some(found) = encrypted(&head).or_else(|| lvm(&head)) {
         return Ok(found);
     }
-    if let Some(found) = linux_raid(source, &head)? {
-        return Ok(found);
-    }
-    Ok(swap(&head)
+    Ok(linux_raid(source, &head)
+        .or_else(|| swap(&head))
         .or_else(|| windows(&head))
         .or_else(|| linux(&head))
         .or_else(|| fat(&head))
@@ -96,36 +94,34 @@ fn lvm(head: &Head) -> Option<Found> {
 /// Magic number of a superblock of Linux RAID (`md_p.h`).
 const MD_MAGIC: u32 = 0xa92b_4efc;
 
-/// Version 1.1 at the start, 1.2 at 4 KiB, 1.0 and 0.90 near the end.
-fn linux_raid(source: &dyn Source, head: &Head) -> io::Result<Option<Found>> {
-    let found = |version: &str| Ok(Some(Found::new(Content::MdRaid, format!("Linux RAID {version} member"))));
+/// Version 1.1 at the start, 1.2 at 4 KiB, 1.0 and 0.90 near the end. An end that cannot be read has no superblock.
+fn linux_raid(source: &dyn Source, head: &Head) -> Option<Found> {
+    let found = |version: &str| Some(Found::new(Content::MdRaid, format!("Linux RAID {version} member")));
     for (at, version) in [(0, "1.1"), (4096, "1.2")] {
         if head.u32(at) == MD_MAGIC && head.u32(at + 4) == 1 {
             return found(version);
         }
     }
     let size = source.len();
+    let words_at = |at: u64| {
+        let mut words = [0; 8];
+        source.read_at(at, &mut words).ok().map(|()| words)
+    };
     // 8 KiB from the end, down to a multiple of 4 KiB.
-    if let Some(at) = size.checked_sub(8192) {
-        let mut block = [0; 8];
-        source.read_at(at - at % 4096, &mut block)?;
-        let block = Head(block.to_vec());
-        if block.u32(0) == MD_MAGIC && block.u32(4) == 1 {
-            return found("1.0");
-        }
+    let new = size.checked_sub(8192).and_then(|at| words_at(at - at % 4096));
+    if new.is_some_and(|words| is_md(words, 1)) {
+        return found("1.0");
     }
     // The last whole 64 KiB, in the byte order of the machine that wrote it.
-    if let Some(at) = (size - size % 65536).checked_sub(65536) {
-        let mut block = [0; 8];
-        source.read_at(at, &mut block)?;
-        let little = Head(block.to_vec());
-        block.chunks_mut(4).for_each(<[u8]>::reverse);
-        let big = Head(block.to_vec());
-        if [little, big].iter().any(|block| block.u32(0) == MD_MAGIC && block.u32(4) == 0) {
-            return found("0.90");
-        }
-    }
-    Ok(None)
+    let mut old = (size - size % 65536).checked_sub(65536).and_then(words_at)?;
+    let little = is_md(old, 0);
+    old.chunks_mut(4).for_each(<[u8]>::reverse);
+    if little || is_md(old, 0) { found("0.90") } else { None }
+}
+
+fn is_md(words: [u8; 8], version: u32) -> bool {
+    let head = Head(words.to_vec());
+    head.u32(0) == MD_MAGIC && head.u32(4) == version
 }
 
 /// The magic ends the first page, whose size is the one of the guest's processor.

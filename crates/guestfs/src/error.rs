@@ -141,7 +141,6 @@ impl Error {
     }
 
     /// A read from below that failed.
-    #[allow(dead_code, reason = "for the readers of file systems")]
     pub(crate) fn io(volume: &str, what: impl Into<String>, source: io::Error) -> Self {
         Self::Io { volume: volume.to_owned(), what: what.into(), source }
     }

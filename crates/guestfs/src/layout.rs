@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::map::{Disks, VolumeMap};
+use crate::partition::{self, DiskTable, Partition, Role, TableKind};
 use crate::source::Source;
 use crate::volume::Volume;
 
@@ -21,15 +22,6 @@ pub struct Layout {
     pub gaps: Vec<Gap>,
 }
 
-/// How one disk is divided.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DiskTable {
-    /// Name of the disk's file.
-    pub name: String,
-    /// Bytes of the disk.
-    pub size: u64,
-}
-
 /// Something that is named on the disks but cannot be put together from them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
@@ -40,22 +32,69 @@ pub struct Gap {
 }
 
 impl Layout {
-    /// Reads the tables of these disks.
+    /// Reads the tables of these disks. A disk that cannot be read becomes a gap.
     pub fn read(disks: &[Arc<dyn Source>]) -> Result<Self> {
         let disks: Disks = disks.into();
         let mut layout = Self::default();
         for (number, disk) in disks.iter().enumerate() {
-            layout.disks.push(DiskTable { name: disk.name().to_owned(), size: disk.len() });
-            let map = VolumeMap::linear(number, 0, disk.len());
-            let kind = "disk without partitions".to_owned();
-            layout.volumes.push(Volume::new(format!("disk{number}"), kind, String::new(), map, &disks));
+            let table = partition::read(disk).unwrap_or_else(|error| {
+                layout
+                    .gaps
+                    .push(Gap { what: format!("disk{number} ({})", disk.name()), why: with_cause(&error) });
+                DiskTable::empty(disk)
+            });
+            layout.add_partitions(number, &table, &disks);
+            layout.disks.push(table);
         }
         Ok(layout)
+    }
+
+    fn add_partitions(&mut self, number: usize, table: &DiskTable, disks: &Disks) {
+        if table.kind == TableKind::None && table.notes.is_empty() {
+            let map = VolumeMap::linear(number, 0, table.size);
+            let kind = "disk without partitions".to_owned();
+            self.volumes.push(Volume::new(format!("disk{number}"), kind, String::new(), map, disks));
+        } else if table.kind == TableKind::None {
+            self.gaps.push(Gap { what: format!("partitions of disk{number}"), why: clause(&table.notes) });
+        }
+        for partition in table.partitions.iter().filter(|partition| partition.role != Role::Extended) {
+            let name = format!("disk{number}/part{}", partition.number);
+            let Some(map) = place(number, partition, table.size) else {
+                self.gaps.push(Gap { what: name, why: "it lies beyond the end of the disk".into() });
+                continue;
+            };
+            let (kind, label) = (partition.type_name.clone(), partition.name.clone());
+            self.volumes.push(match partition.role {
+                Role::Holds(content) => Volume::of_content(name, kind, label, map, content, disks),
+                _ => Volume::new(name, kind, label, map, disks),
+            });
+        }
     }
 
     /// The volume of that name.
     #[must_use]
     pub fn volume(&self, name: &str) -> Option<&Volume> {
         self.volumes.iter().find(|volume| volume.name == name)
+    }
+}
+
+/// The map of a partition; what lies beyond the disk is missing. `None` when all of it does.
+fn place(disk: usize, partition: &Partition, size: u64) -> Option<VolumeMap> {
+    let there = partition.end().min(size).checked_sub(partition.start).filter(|&there| there > 0)?;
+    let rest = VolumeMap::missing(partition.length - there, "the disk ends before the partition does");
+    VolumeMap::concat([VolumeMap::linear(disk, partition.start, there), rest])
+}
+
+/// Sentences as one clause.
+fn clause(notes: &[String]) -> String {
+    notes.join(" ").trim_end_matches('.').to_owned()
+}
+
+/// The text of an error with its cause, as a clause.
+fn with_cause(error: &dyn std::error::Error) -> String {
+    let text = error.to_string();
+    match error.source() {
+        Some(cause) => format!("{text} {cause}"),
+        None => text,
     }
 }

@@ -14,6 +14,7 @@
 
 mod block;
 mod content;
+mod crc;
 mod detect;
 mod error;
 mod ext;
@@ -23,15 +24,17 @@ mod name;
 mod ntfs;
 mod number;
 mod open;
+mod partition;
 mod source;
 mod tree;
 mod volume;
 
 pub use content::Content;
 pub use error::{Error, Result};
-pub use layout::{DiskTable, Gap, Layout};
+pub use layout::{Gap, Layout};
 pub use map::VolumeMap;
 pub use name::{CaseRule, Name};
+pub use partition::{DiskTable, Partition, Role, TableKind};
 pub use source::Source;
 pub use tree::{
     Condition, Entry, FileExtent, Metadata, NodeId, NodeKind, Stream, Times, Tree, TreeFacts, UnixOwner,

@@ -40,28 +40,26 @@ pub struct Volume {
 impl Volume {
     /// A volume by its map over these disks; looks at its content.
     pub(crate) fn new(name: String, kind: String, label: String, map: VolumeMap, disks: &Disks) -> Self {
-        let mut volume = Self {
-            name,
-            kind,
-            label,
-            content: Content::Unknown,
-            detail: String::new(),
-            notes: Vec::new(),
-            map: Arc::new(map),
-            disks: Arc::clone(disks),
-        };
+        let mut volume = Self::of_content(name, kind, label, map, Content::Unreadable, disks);
         match detect(&volume) {
             Ok(found) => (volume.content, volume.detail) = (found.content, found.detail),
-            Err(error) => {
-                volume.content = Content::Unreadable;
-                volume.detail = Content::Unreadable.to_string();
-                volume.notes.push(format!("Its content cannot be looked at: {error}."));
-            }
+            Err(error) => volume.notes.push(format!("Its content cannot be looked at: {error}.")),
         }
         volume
-            .notes
-            .extend(volume.map.gaps().into_iter().map(|gap| format!("Some of it cannot be read: {gap}.")));
-        volume
+    }
+
+    /// A volume whose content is known by its type.
+    pub(crate) fn of_content(
+        name: String,
+        kind: String,
+        label: String,
+        map: VolumeMap,
+        content: Content,
+        disks: &Disks,
+    ) -> Self {
+        let notes = map.gaps().into_iter().map(|gap| format!("Some of it cannot be read: {gap}.")).collect();
+        let (map, disks) = (Arc::new(map), Arc::clone(disks));
+        Self { name, kind, label, content, detail: content.to_string(), notes, map, disks }
     }
 
     /// Opens the file system on it.
