@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::lvm;
 use crate::map::{Disks, VolumeMap};
 use crate::partition::{self, DiskTable, Partition, Role, TableKind};
 use crate::source::Source;
@@ -46,6 +47,7 @@ impl Layout {
             layout.add_partitions(number, &table, &disks);
             layout.disks.push(table);
         }
+        lvm::assemble(&mut layout.volumes, &mut layout.gaps, &disks);
         Ok(layout)
     }
 

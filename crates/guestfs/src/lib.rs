@@ -19,6 +19,7 @@ mod detect;
 mod error;
 mod ext;
 mod layout;
+mod lvm;
 mod map;
 mod name;
 mod ntfs;

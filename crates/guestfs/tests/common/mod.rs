@@ -7,7 +7,9 @@
     reason = "a test stops at the first surprise and uses what it needs"
 )]
 
-use std::io::Write;
+pub mod lvm;
+
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -87,4 +89,31 @@ pub fn shared_specimen(name: &str) -> PathBuf {
     };
     assert!(root.is_dir(), "this test needs the folder `shared/` beside the repository");
     root.join(name)
+}
+
+/// Unpacks a sample of the repository into memory, keeping its holes free.
+pub fn sample(name: &str) -> Arc<MemoryFile> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples").join(name);
+    let mut unpacked = flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap());
+    let file = MemoryFile::new(name);
+    let mut buf = vec![0; 64 * 1024];
+    let mut at = 0;
+    loop {
+        let mut chunk = (&mut unpacked).take(64 * 1024);
+        let count = {
+            let mut filled = 0;
+            while let Ok(more @ 1..) = chunk.read(&mut buf[filled..]) {
+                filled += more;
+            }
+            filled
+        };
+        if count == 0 {
+            file.set_len(at).unwrap();
+            return Arc::new(file);
+        }
+        if buf[..count].iter().any(|&byte| byte != 0) {
+            file.write_at(at, &buf[..count]).unwrap();
+        }
+        at += count as u64;
+    }
 }
