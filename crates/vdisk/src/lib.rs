@@ -21,6 +21,7 @@
 
 mod chain;
 pub mod check;
+mod compare;
 mod content;
 mod convert;
 mod detect;
@@ -39,6 +40,7 @@ mod vhdx;
 mod zero;
 
 pub use chain::MAX_CHAIN_DEPTH;
+pub use compare::{Comparison, compare};
 pub use content::{Contents, DataWindows};
 pub use convert::{Existing, Target, Written, convert, write_image};
 pub use digest::Watch;

@@ -262,10 +262,7 @@ fn assert_found(base: &[u8], damages: &[(&'static str, Damage)], seen: &mut BTre
         damage(&mut bytes);
         let report = report(&[&bytes]);
         let ids = found_rules(&report);
-        if !ids.contains(rule) {
-            eprintln!("{rule} is not in {ids:?}");
-            continue;
-        }
+        assert!(ids.contains(rule), "{rule} is not in {ids:?}");
         // The reader and the validator agree on what is an error.
         let file = Arc::new(MemoryFile::with_bytes("disk.vhdx", &bytes));
         let opened = Disk::open_with(file, &mut |_| Err(vdisk::Error::Stopped { file: "parent".into() }));
@@ -292,7 +289,9 @@ fn every_rule_is_found_in_a_file_damaged_just_so() {
         "CHAIN-1-change-tracking-file",
     ];
     seen.extend(elsewhere);
-    let all: BTreeSet<&str> = rules().map(|rule| rule.id).collect();
+    // The rules of VHD have a file of their own.
+    let all = rules().map(|rule| rule.id).filter(|id| !id.starts_with("VHD-"));
+    let all: BTreeSet<&str> = all.collect();
     assert_eq!(all.difference(&seen).collect::<Vec<_>>(), Vec::<&&str>::new(), "rules without a test");
 }
 

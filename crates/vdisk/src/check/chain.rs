@@ -8,6 +8,7 @@ use super::rule::declare_rules;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
+use crate::parent::ParentLocator;
 
 declare_rules! { "CHAIN", "MS-VHDX";
     PARENT_IDENTITY Error "2.6.2.6" "parent-identity"
@@ -29,7 +30,7 @@ pub(super) fn check(files: &[Arc<dyn FileIo>], findings: &mut Findings) -> Resul
     for (number, file) in files.iter().enumerate() {
         findings.enter(file.name());
         let below = files.get(number + 1);
-        let Some(locator) = crate::vhdx::check::parent_locator(file) else { continue };
+        let Some(locator) = parent_locator(file) else { continue };
         let Some(below) = below else {
             let path = locator.first_path().unwrap_or("a parent without a path");
             findings.add(&NO_PARENT_GIVEN, "parent locator", format!("it names {path}"));
@@ -56,4 +57,9 @@ pub(super) fn leftovers(file: &str, findings: &mut Findings) {
             findings.add(&CHANGE_TRACKING_FILE, &beside, "it exists");
         }
     }
+}
+
+/// What a differencing file knows of its parent, as far as it can be read.
+fn parent_locator(file: &Arc<dyn FileIo>) -> Option<ParentLocator> {
+    Disk::open_leaf(Arc::clone(file)).ok()?.layers().next()?.parent
 }

@@ -10,11 +10,12 @@
 //! chain    rules between a child and its parent; files beside the disk
 //! ```
 //!
-//! The walks stand with their formats, in `vhdx/check`, because they use the layouts declared there.
+//! The walks stand with their formats, in `vhdx/check` and `vhd/check`, because they use the layouts declared there.
 
 mod chain;
 mod report;
 mod rule;
+pub(crate) mod vhd_rules;
 pub(crate) mod vhdx_rules;
 
 use std::sync::Arc;
@@ -49,6 +50,9 @@ fn check_file(file: &Arc<dyn FileIo>, findings: &mut Findings) -> Result<()> {
     }
     if &start == b"vhdxfile" {
         return crate::vhdx::check::check(file, findings);
+    }
+    if crate::vhd::has_footer_cookie(&**file).map_err(unreadable)? {
+        return crate::vhd::check::check(file, findings);
     }
     let looks_like = crate::detect::looks_like(&**file).map_err(unreadable)?;
     Err(Error::NotVhdx { file: file.name().to_owned(), looks_like })

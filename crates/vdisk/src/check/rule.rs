@@ -4,7 +4,7 @@
 //! how serious its violation is, the rule itself and why it matters. `refpoint disk check --rules`
 //! prints the registry.
 
-use super::{chain, vhdx_rules};
+use super::{chain, vhd_rules, vhdx_rules};
 
 /// How serious a violation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,7 +52,7 @@ pub(super) use declare_rules;
 
 /// All rules, format by format.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    [vhdx_rules::RULES, chain::RULES].into_iter().flatten().copied()
+    [vhdx_rules::RULES, vhd_rules::RULES, chain::RULES].into_iter().flatten().copied()
 }
 
 /// The rule of that id, in any case.

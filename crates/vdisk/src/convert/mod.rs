@@ -23,7 +23,8 @@ use crate::disk::{Disk, DiskFormat};
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
 use crate::id::DiskId;
-use crate::vhdx::{CreateKind, CreateOptions, OneShot};
+use crate::vhd::{self, VhdOptions};
+use crate::vhdx::{self, CreateKind, CreateOptions};
 
 pub use staged::Existing;
 
@@ -43,6 +44,11 @@ pub enum Target {
         block_bytes: Option<u32>,
         /// Identity of the virtual disk; a fresh one if not given.
         disk_id: Option<DiskId>,
+    },
+    /// VHD without a parent, the older format of Hyper-V; blocks of 2 MiB.
+    Vhd {
+        /// Dynamic or fixed.
+        kind: CreateKind,
     },
     /// qcow2 of QEMU: version 3, clusters of 64 KiB, not compressed.
     Qcow2,
@@ -116,7 +122,15 @@ fn open_sink(disk: &Disk, file: &Arc<dyn FileIo>, target: &Target) -> Result<Box
                 physical_sector: physical_sector(disk).unwrap_or(defaults.physical_sector),
                 ..defaults
             };
-            Box::new(OneShot::begin(Arc::clone(file), &options)?)
+            Box::new(vhdx::OneShot::begin(Arc::clone(file), &options)?)
+        }
+        Target::Vhd { kind } => {
+            if disk.logical_sector() != 512 {
+                let what = format!("a VHD has sectors of 512 bytes, the disk has {}", disk.logical_sector());
+                return Err(Error::BadOptions { file: file.name().to_owned(), what });
+            }
+            let options = VhdOptions { kind, ..VhdOptions::dynamic(disk.capacity()) };
+            Box::new(vhd::OneShot::begin(Arc::clone(file), &options)?)
         }
         Target::Qcow2 => Box::new(qcow2::Qcow2::begin(Arc::clone(file), disk.capacity())?),
     })

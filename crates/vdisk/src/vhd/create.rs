@@ -115,14 +115,25 @@ impl Blueprint {
     /// Writes the new file durably. The file must be empty.
     pub(super) fn write(&self, file: &dyn FileIo) -> Result<()> {
         self.check(file)?;
-        let failed = |error| Error::io(file.name(), "write the new file", error);
-        let (end, footer) = (self.data_start(), self.footer());
         if self.block_bytes.is_some() {
-            file.set_len(end).map_err(failed)?;
-            self.write_table(file).map_err(failed)?;
-            file.write_at(HEADER_OFFSET, self.header().as_bytes()).map_err(failed)?;
-            self.write_paths(file).map_err(failed)?;
+            let failed = |error| Error::io(file.name(), "write the new file", error);
+            file.set_len(self.data_start()).and_then(|()| self.write_table(file)).map_err(failed)?;
+            self.write_header(file)?;
         }
+        self.write_footers(file, self.data_start())
+    }
+
+    /// Writes the dynamic header and the paths of the parent.
+    pub(super) fn write_header(&self, file: &dyn FileIo) -> Result<()> {
+        file.write_at(HEADER_OFFSET, self.header().as_bytes())
+            .and_then(|()| self.write_paths(file))
+            .map_err(|error| Error::io(file.name(), "write the new file", error))
+    }
+
+    /// Makes everything before `end` durable, then writes the footer there and its copy durably.
+    pub(super) fn write_footers(&self, file: &dyn FileIo, end: u64) -> Result<()> {
+        let failed = |error| Error::io(file.name(), "write the new file", error);
+        let footer = self.footer();
         file.set_len(end + FOOTER_BYTES).and_then(|()| file.flush()).map_err(failed)?;
         if self.block_bytes.is_some() {
             file.write_at(0, footer.as_bytes()).map_err(failed)?;
@@ -130,7 +141,7 @@ impl Blueprint {
         file.write_at(end, footer.as_bytes()).and_then(|()| file.flush()).map_err(failed)
     }
 
-    fn check(&self, file: &dyn FileIo) -> Result<()> {
+    pub(super) fn check(&self, file: &dyn FileIo) -> Result<()> {
         let bad = |what: String| Err(Error::BadOptions { file: file.name().to_owned(), what });
         let capacity = self.capacity;
         if capacity == 0 || !capacity.is_multiple_of(SECTOR) || capacity > CAPACITY_MAX {
@@ -155,11 +166,11 @@ impl Blueprint {
         }
     }
 
-    fn blocks(&self) -> u64 {
+    pub(super) fn blocks(&self) -> u64 {
         self.block_bytes.map_or(0, |bytes| self.capacity.div_ceil(bytes.into()))
     }
 
-    fn table_offset(&self) -> u64 {
+    pub(super) fn table_offset(&self) -> u64 {
         if self.parent.is_some() { CHILD_TABLE_OFFSET } else { TABLE_OFFSET }
     }
 
@@ -168,7 +179,7 @@ impl Blueprint {
     }
 
     /// Where the first block goes; in a fixed disk, where the disk ends.
-    fn data_start(&self) -> u64 {
+    pub(super) fn data_start(&self) -> u64 {
         match (self.block_bytes, &self.parent) {
             (None, _) => self.capacity,
             (Some(_), None) => align_up(TABLE_OFFSET + self.blocks() * 4, SECTOR),

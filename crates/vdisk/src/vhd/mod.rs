@@ -6,16 +6,19 @@
 //! bat        block allocation table          bitmap    sector bitmaps, high bit first
 //! image      one file opened, all checked    placement no two parts share space
 //! create     new files                       write     allocation and the order of writes
+//! one_shot   a whole file in one pass        check     the validator's walk
 //! ```
 
 mod bat;
 mod bitmap;
+pub(crate) mod check;
 mod chs;
 mod create;
 mod footer;
 mod format;
 mod image;
 mod locator;
+mod one_shot;
 mod placement;
 mod write;
 
@@ -24,3 +27,4 @@ pub use write::VhdWriter;
 
 pub(crate) use footer::{ends_as_fixed_disk, has_footer_cookie};
 pub(crate) use image::VhdImage;
+pub(crate) use one_shot::OneShot;

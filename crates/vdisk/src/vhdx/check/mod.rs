@@ -90,8 +90,3 @@ fn replayed(
         }
     }
 }
-
-/// What a differencing file knows of its parent, as far as it can be read.
-pub(crate) fn parent_locator(file: &Arc<dyn FileIo>) -> Option<crate::parent::ParentLocator> {
-    super::Image::open(Arc::clone(file)).ok()?.locator().cloned()
-}
