@@ -8,6 +8,7 @@
 
 pub(crate) mod log;
 pub(crate) mod power_cut;
+pub(crate) mod sha256;
 
 use std::sync::Arc;
 
