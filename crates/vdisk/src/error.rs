@@ -174,6 +174,20 @@ pub enum Error {
         /// What keeps it from being followed.
         why: &'static str,
     },
+    /// The disk cannot have the size that was asked for.
+    #[error("Cannot resize {file}: {why}.")]
+    NotResized {
+        /// Name of the file.
+        file: String,
+        /// The reason.
+        why: String,
+    },
+    /// Blocks would move under a reader that was made from the writer.
+    #[error("{file} is still being read through a view of its writer.")]
+    HasReaders {
+        /// Name of the file.
+        file: String,
+    },
     /// The caller asked to stop before the work was done.
     #[error("The work on {file} was stopped before it was done.")]
     Stopped {
@@ -207,6 +221,8 @@ impl Error {
             Self::BadOptions { .. } => "VD-014",
             Self::VhdSet { .. } => "VD-015",
             Self::ParentPathNotFollowed { .. } => "VD-016",
+            Self::NotResized { .. } => "VD-017",
+            Self::HasReaders { .. } => "VD-018",
             Self::Stopped { .. } => "VD-020",
         }
     }
@@ -238,6 +254,12 @@ impl Error {
             Self::BadChain { .. } => "Check that the files are given child first and belong together.".into(),
             Self::OutOfRange { .. } => "Read or write inside the disk's size only.".into(),
             Self::BadOptions { .. } => "Choose a size that the VHDX format allows.".into(),
+            Self::NotResized { .. } => {
+                "Choose a size that the VHDX format allows; to make the disk smaller, free its end in the guest \
+                 first or allow its end to be cut off."
+                    .into()
+            }
+            Self::HasReaders { .. } => "Close what still reads the disk, then run again.".into(),
             Self::VhdSet { .. } => {
                 "Name the .avhdx file that the host gives for this set (Get-VHD, or SnapshotPath of \
                  GetVHDSnapshotInformation)."

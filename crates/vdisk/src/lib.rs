@@ -10,6 +10,7 @@
 //!           ├── WritableDisk::create / create_child / open ──► write_at, write_zeroes, flush, close
 //!           │        (payload → flush → bitmaps and BAT through the log → flush: what was flushed survives
 //!           │        a power cut, and the file opens after a cut at any moment)
+//!           │        compact (a smaller file), resize (a larger or smaller disk)
 //!           └── merge_into_parent ──► the child's own content written into its parent
 //! ```
 //!
@@ -52,7 +53,7 @@ pub use parent::{ParentLocator, ParentMap};
 pub use range::{ByteRange, ChangedRanges};
 pub use vhd::{VhdOptions, VhdWriter};
 pub use vhdx::{
-    BlockOutcome, CreateKind, CreateOptions, DiskKind, LogState, MergeReport, Oddity, UnknownPart,
-    WritableDisk, block_outcome, merge_into_parent, relink_to_parent,
+    BlockOutcome, CompactReport, CreateKind, CreateOptions, DiskKind, LogState, MergeReport, Oddity,
+    Shrinking, UnknownPart, WritableDisk, block_outcome, merge_into_parent, relink_to_parent,
 };
 pub use zero::{data_runs, is_zero};

@@ -3,12 +3,14 @@
 //! The child is only read. What it holds itself hides the same places of the parent, so a chain over
 //! a half-merged parent still reads right, and a merge that was cut can be run again. For that the
 //! parent keeps its data write GUID, which the child checks, until everything is durable; only then
-//! is it renewed, after which the child no longer fits and is to be deleted.
+//! is it renewed, after which the child no longer fits and is to be deleted. The parent gets the size of
+//! the child: it grows before the first block is copied, or is cut off after the last one.
 
 use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::resize::Shrinking;
 use super::session::Session;
 use super::write::WritableDisk;
 use crate::chain::Chain;
@@ -36,9 +38,9 @@ pub fn merge_into_parent(layers: Vec<Arc<dyn FileIo>>) -> Result<MergeReport> {
     let child = check_whole_chain(&layers)?;
     let mut parent = WritableDisk::open_session(layers[1..].to_vec(), Session::KEEPING_DATA_IDENTITY)?;
     drop(layers);
-    if parent.capacity() != child.capacity() {
-        let why = "its size differs from its parent's, and merging does not resize yet".into();
-        return Err(Error::BadChain { file: child.name().to_owned(), why });
+    if child.capacity() > parent.capacity() {
+        // The chain shows the same meanwhile: zeros behind the parent's old end.
+        parent.resize(child.capacity(), Shrinking::KeepData)?;
     }
     let mut report = MergeReport::default();
     let mut buf = vec![0; index(COPY_BYTES.min(child.capacity()))];
@@ -57,6 +59,8 @@ pub fn merge_into_parent(layers: Vec<Arc<dyn FileIo>>) -> Result<MergeReport> {
         }
     }
     parent.flush()?;
+    // Of a larger parent the chain never showed more than the child has.
+    parent.resize(child.capacity(), Shrinking::CutOff)?;
     parent.renew_guids(Some(Uuid::new_v4()))?;
     parent.close()?;
     Ok(report)

@@ -9,11 +9,13 @@
 //! session   opening for writing, identities       write  allocation and writing    space  room in the file
 //! flush     durable order    log_writer  pages through the log    replay  the log put in place
 //! merge     child into parent    relink  a child onto another parent file
+//! compact   a smaller file       resize  a larger or smaller disk
 //! ```
 
 mod bat;
 mod bitmap;
 pub(crate) mod check;
+mod compact;
 mod create;
 mod flush;
 mod format;
@@ -30,15 +32,18 @@ mod presence;
 mod region;
 mod relink;
 mod replay;
+mod resize;
 mod session;
 mod space;
 mod write;
 
 pub use bat::{BlockOutcome, block_outcome};
+pub use compact::CompactReport;
 pub use create::{CreateKind, CreateOptions};
 pub use image::{DiskKind, LogState, Oddity, UnknownPart};
 pub use merge::{MergeReport, merge_into_parent};
 pub use relink::relink_to_parent;
+pub use resize::Shrinking;
 pub use write::WritableDisk;
 
 pub(crate) use image::{Image, has_signature};

@@ -35,15 +35,8 @@ pub(super) struct Regions {
 impl Regions {
     /// Reads and checks the first valid table.
     pub(super) fn read(file: &dyn FileIo) -> Result<Self> {
-        for offset in REGION_TABLE_OFFSETS {
-            let mut table = vec![0; TABLE_BYTES];
-            file.read_at(offset, &mut table)
-                .map_err(|error| Error::io(file.name(), "read the region table of", error))?;
-            if let Some(entries) = valid_entries(&table) {
-                return Self::from_entries(file, &entries);
-            }
-        }
-        Err(Error::damaged(file.name(), "neither of its two region tables is valid"))
+        let entries = valid_entries(&valid_table(file)?).unwrap_or_default();
+        Self::from_entries(file, &entries)
     }
 
     fn from_entries(file: &dyn FileIo, entries: &[RegionEntry]) -> Result<Self> {
@@ -80,6 +73,19 @@ impl Regions {
         let known = [(self.bat, "block allocation table"), (self.metadata, "metadata region")];
         known.into_iter().chain(self.unknown.iter().map(|region| (region.range, "unknown region")))
     }
+}
+
+/// The bytes of the first valid table.
+pub(super) fn valid_table(file: &dyn FileIo) -> Result<Vec<u8>> {
+    let mut table = vec![0; TABLE_BYTES];
+    for offset in REGION_TABLE_OFFSETS {
+        file.read_at(offset, &mut table)
+            .map_err(|error| Error::io(file.name(), "read the region table of", error))?;
+        if valid_entries(&table).is_some() {
+            return Ok(table);
+        }
+    }
+    Err(Error::damaged(file.name(), "neither of its two region tables is valid"))
 }
 
 fn valid_entries(table: &[u8]) -> Option<Vec<RegionEntry>> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::bat::{bitmap_offset, entry, state};
 use super::format::BITMAP_BLOCK_BYTES;
+use super::metadata::Role;
 use super::write::WritableDisk;
 use crate::error::{Error, Result};
 use crate::number::{MIB, align_up, index};
@@ -97,17 +98,16 @@ impl WritableDisk {
 
     fn drop_anchors_behind(&mut self, end: u64) -> bool {
         let geometry = self.image.geometry;
-        let mut any = false;
-        for block in 0..geometry.payload_blocks() {
-            let at = geometry.payload_entry(block);
-            let value = self.image.bat.get(at);
-            let is_anchor = matches!(value & 7, state::UNDEFINED | state::UNMAPPED);
-            if is_anchor && value >= MIB && (value & !(MIB - 1)).saturating_add(geometry.block()) > end {
-                self.set_entry(at, entry(value & 7, 0));
-                any = true;
-            }
+        let reaches_behind = |(at, value): &(u64, u64)| {
+            let is_anchor = matches!(value & 7, state::UNDEFINED | state::UNMAPPED) && *value >= MIB;
+            let anchor_end = (value & !(MIB - 1)).saturating_add(geometry.block());
+            matches!(geometry.role_of(*at), Some(Role::Payload(_))) && is_anchor && anchor_end > end
+        };
+        let anchors: Vec<_> = self.image.bat.used().filter(reaches_behind).collect();
+        for (at, value) in &anchors {
+            self.set_entry(*at, entry(value & 7, 0));
         }
-        any
+        !anchors.is_empty()
     }
 
     /// Makes the file long enough for the space taken; the new part reads as zeros.

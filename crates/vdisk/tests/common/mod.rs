@@ -2,10 +2,12 @@
 #![allow(
     dead_code,
     clippy::unwrap_used,
+    clippy::panic,
     clippy::cast_possible_truncation,
     reason = "each test file uses a part"
 )]
 
+pub(crate) mod guest;
 pub(crate) mod log;
 pub(crate) mod power_cut;
 pub(crate) mod sha256;
