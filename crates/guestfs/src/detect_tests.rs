@@ -109,3 +109,32 @@ fn the_smallest_volumes_are_looked_at_without_harm() {
         }
     }
 }
+
+/// First sectors of real volumes; see tests/samples/SOURCES.md.
+#[test]
+fn sectors_of_real_volumes_are_recognised() {
+    let bitlocker: &[u8] = include_bytes!("../tests/samples/bitlocker_volume_header.1");
+    let refs: &[u8] = include_bytes!("../tests/samples/refs_libfsrefs_volume_header.1");
+
+    assert_eq!(seen(&[(0, bitlocker)]).0, Content::BitLocker);
+    assert_eq!(seen(&[(0, refs)]), (Content::Refs, "ReFS 1.2".into()));
+}
+
+proptest::proptest! {
+    /// Noise with a signature before it, cut at any length.
+    #[test]
+    fn noise_is_answered_without_harm(
+        noise in proptest::collection::vec(proptest::prelude::any::<u8>(), 600),
+        at in 512u64..80_000,
+        size in 0u64..200_000,
+    ) {
+        let file = MemoryFile::new("noise");
+        file.write_at(at, &noise).unwrap();
+        let (cluster, root, total) = (noise[0], u16::from(noise[1]), u32::from(noise[2]));
+        file.write_at(0, &fat_sector(cluster, root, total, u32::from(noise[3]))).unwrap();
+        file.set_len(size).unwrap();
+        if let Ok(disk) = Disk::open_raw(Arc::new(file)) {
+            detect(&disk).unwrap();
+        }
+    }
+}

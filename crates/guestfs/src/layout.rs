@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::ldm;
 use crate::lvm;
 use crate::map::{Disks, VolumeMap};
 use crate::partition::{self, DiskTable, Partition, Role, TableKind};
@@ -47,6 +48,7 @@ impl Layout {
             layout.add_partitions(number, &table, &disks);
             layout.disks.push(table);
         }
+        ldm::assemble(&layout.disks, &mut layout.volumes, &mut layout.gaps, &disks);
         lvm::assemble(&mut layout.volumes, &mut layout.gaps, &disks);
         Ok(layout)
     }

@@ -19,6 +19,7 @@ mod detect;
 mod error;
 mod ext;
 mod layout;
+mod ldm;
 mod lvm;
 mod map;
 mod name;

@@ -4,13 +4,12 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
 use common::lvm::{EXTENT, Group, PhysicalVolume};
-use common::{run, sample};
-use guestfs::{Content, Layout, Source, Volume};
+use common::{extract, run, sample};
+use guestfs::{Content, Layout, Source};
 use proptest::prelude::*;
 use vdisk::{ByteRange, ChangedRanges, Disk};
 
@@ -21,23 +20,6 @@ fn hyper_v_layout() -> &'static Layout {
         let disk = Disk::open(sample("lvm2.vhdx.gz")).unwrap();
         Layout::read(&[Arc::new(disk)]).unwrap()
     })
-}
-
-/// Copies a volume into a file, leaving holes where it is zero.
-fn extract(volume: &Volume, folder: &Path) -> PathBuf {
-    use std::os::unix::fs::FileExt;
-    let path = folder.join("volume.img");
-    let file = std::fs::File::create(&path).unwrap();
-    file.set_len(volume.len()).unwrap();
-    let mut buf = vec![0; 1 << 20];
-    for at in (0..volume.len()).step_by(buf.len()) {
-        let count = usize::try_from((volume.len() - at).min(1 << 20)).unwrap();
-        volume.read_at(at, &mut buf[..count]).unwrap();
-        if buf[..count].iter().any(|&byte| byte != 0) {
-            file.write_all_at(&buf[..count], at).unwrap();
-        }
-    }
-    path
 }
 
 #[test]

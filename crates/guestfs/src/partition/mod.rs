@@ -7,6 +7,8 @@ pub(crate) mod gpt;
 pub(crate) mod mbr;
 mod types;
 
+pub(crate) use types::LDM_METADATA;
+
 use std::fmt;
 
 use uuid::Uuid;

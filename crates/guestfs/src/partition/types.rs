@@ -9,8 +9,8 @@ use uuid::{Uuid, uuid};
 use super::Role;
 use crate::content::Content;
 
-/// Data and metadata partitions of dynamic disks.
-pub(crate) const LDM_DATA: Uuid = uuid!("AF9B60A0-1431-4F62-BC68-3311714A69AD");
+/// The data partition of dynamic disks.
+const LDM_DATA: Uuid = uuid!("AF9B60A0-1431-4F62-BC68-3311714A69AD");
 /// The metadata partition of dynamic disks.
 pub(crate) const LDM_METADATA: Uuid = uuid!("5808C8AA-7E8F-42E0-85D2-E1E90434CFB3");
 

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use guestfs::{Layout, Source};
+use guestfs::{Layout, Source, Volume};
 use vdisk::{Disk, FileIo, LocalFile, MemoryFile};
 
 /// A file whose bytes are a disk.
@@ -116,4 +116,21 @@ pub fn sample(name: &str) -> Arc<MemoryFile> {
         }
         at += count as u64;
     }
+}
+
+/// Copies a volume into a file, leaving holes where it is zero.
+pub fn extract(volume: &Volume, folder: &Path) -> PathBuf {
+    use std::os::unix::fs::FileExt;
+    let path = folder.join("volume.img");
+    let file = std::fs::File::create(&path).unwrap();
+    file.set_len(volume.len()).unwrap();
+    let mut buf = vec![0; 1 << 20];
+    for at in (0..volume.len()).step_by(buf.len()) {
+        let count = usize::try_from((volume.len() - at).min(1 << 20)).unwrap();
+        volume.read_at(at, &mut buf[..count]).unwrap();
+        if buf[..count].iter().any(|&byte| byte != 0) {
+            file.write_all_at(&buf[..count], at).unwrap();
+        }
+    }
+    path
 }
