@@ -30,6 +30,7 @@ mod partition;
 mod source;
 mod tree;
 mod volume;
+mod xfs;
 
 pub use content::Content;
 pub use error::{Error, Result};

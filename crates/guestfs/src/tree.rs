@@ -187,6 +187,11 @@ pub trait Tree: Send + Sync {
     /// Bytes of the volume that the file system says are free.
     fn free_space(&self) -> Result<ChangedRanges>;
 
+    /// Whether other files may use the same blocks, so that leaving them out would harm those too.
+    fn shares_blocks(&self, _node: NodeId) -> Result<bool> {
+        Ok(false)
+    }
+
     /// The node of a path with `/` between names; links are not followed. An exact name wins over one that only
     /// fits by the file system's case rule.
     fn find(&self, path: &str) -> Result<NodeId> {

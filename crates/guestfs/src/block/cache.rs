@@ -36,6 +36,11 @@ impl<S: Source> Cached<S> {
         Self { source, slots: (0..SLOTS).map(|_| Mutex::default()).collect() }
     }
 
+    /// What is below; the cache is let go.
+    pub(crate) fn into_below(self) -> S {
+        self.source
+    }
+
     fn read_in_chunk(&self, chunk: u64, within: usize, part: &mut [u8]) -> io::Result<()> {
         let mut slot = self.slots[index(chunk % SLOTS)].lock().unwrap_or_else(PoisonError::into_inner);
         if slot.chunk != Some(chunk) {

@@ -14,7 +14,6 @@ use crate::source::Source;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Patch {
     /// These bytes, one block of them.
-    #[allow(dead_code, reason = "for XFS")]
     Bytes(Box<[u8]>),
     /// The block at this place of the same volume, with its first bytes replaced when they were escaped.
     Copy {

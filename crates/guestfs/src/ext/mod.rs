@@ -2,7 +2,7 @@
 //!
 //! Why not the `ext4-view` crate, which reads crash images rightly: it is not `Send`, knows files by path only, and
 //! has neither extents nor free space, and those must come from the same replayed state as the files
-//! (`docs/decisions`). It judges this reader in the tests.
+//! (`docs/decisions`). The kernel and e2fsprogs judge this reader in the tests.
 //!
 //! ```text
 //!  Source ─► journal replayed into an Overlay ─► Cached ─► super block ─► groups ─► inodes ─► extents, folders

@@ -191,7 +191,7 @@ pub(crate) fn sample_folder(root: &Path, large_folder: usize) {
     sparse(&root.join("sparse"));
     fs::hard_link(root.join("size-4097"), root.join("second name")).unwrap();
     symlink("size-1", root.join("short link")).unwrap();
-    symlink(format!("{}end", "long/".repeat(40)), root.join("long link")).unwrap();
+    symlink(format!("{}end", "long/".repeat(180)), root.join("long link")).unwrap();
     symlink("x".repeat(59), root.join("link of 59")).unwrap();
     symlink("x".repeat(60), root.join("link of 60")).unwrap();
     fs::create_dir(root.join("empty")).unwrap();
