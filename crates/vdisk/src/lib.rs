@@ -1,7 +1,7 @@
-//! Virtual hard disks of Hyper-V: VHDX files and differencing chains, changed ranges and extents.
+//! Virtual hard disks of Hyper-V: VHDX and VHD files, differencing chains, changed ranges and extents.
 //!
-//! This crate stands alone in layer 0: bytes that Microsoft specified ([MS-VHDX]) go in, a
-//! [`Disk`] comes out. The ways through it:
+//! This crate stands alone in layer 0: bytes that Microsoft specified ([MS-VHDX], and the VHD format
+//! before it) go in, a [`Disk`] comes out. The ways through it:
 //!
 //! ```text
 //!  FileIo ──┬── Disk::open / open_chain / open_with ──► read_at, extents, allocated
@@ -11,8 +11,13 @@
 //!           │        (payload → flush → bitmaps and BAT through the log → flush: what was flushed survives
 //!           │        a power cut, and the file opens after a cut at any moment)
 //!           │        compact (a smaller file), resize (a larger or smaller disk)
+//!           ├── VhdWriter: the same for VHD, which has no log (payload → flush → bitmaps and BAT → flush)
 //!           └── merge_into_parent ──► the child's own content written into its parent
 //! ```
+//!
+//! A parent is found by the caller ([`Disk::open_with`]), in the child's folder, or where a
+//! [`ParentMap`] says ([`Disk::open_local_with`]); what an image says of other places is never
+//! followed. A VHD Set (`.vhds`) is recognised and refused: its format is not public.
 //!
 //! Two rules hold everywhere. Sizes read from a file are compared with the file's length before
 //! memory is taken, so a hostile file costs little. A file that this crate cannot read *rightly*

@@ -118,6 +118,8 @@ fn folded(path: &str) -> String {
 
 /// Longest path that is followed; Windows has no longer ones.
 const PATH_UNITS_MAX: usize = 32_767;
+/// Longest name of one file or folder on Windows.
+const NAME_UNITS_MAX: usize = 255;
 /// Names that mean a device on Windows, whatever their extension.
 const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 
@@ -138,6 +140,9 @@ fn beside(folder: &Path, path: &str) -> Result<PathBuf, &'static str> {
         }
         if name.chars().any(char::is_control) {
             return Err("it holds control characters");
+        }
+        if name.encode_utf16().count() > NAME_UNITS_MAX {
+            return Err("a name in it is longer than Windows allows");
         }
         if is_device(name) {
             return Err("it names a device");
@@ -190,6 +195,8 @@ mod tests {
         ] {
             assert_eq!(beside(folder, path), expected.map(PathBuf::from), "{path:?}");
         }
+        let long = "a".repeat(256);
+        assert_eq!(beside(folder, &long), Err("a name in it is longer than Windows allows"));
         assert_eq!(beside(folder, &"a".repeat(40_000)), Err("it is longer than Windows allows"));
     }
 

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use vdisk::{
-    ByteRange, CreateOptions, Disk, ExtentKind, FileIo, MemoryFile, WritableDisk, merge_into_parent,
+    ByteRange, CreateOptions, Disk, ExtentKind, FileIo, MemoryFile, VhdOptions, VhdWriter, WritableDisk,
+    merge_into_parent,
 };
 
 const MIB: u64 = 1 << 20;
@@ -43,22 +44,101 @@ fn any_action() -> impl Strategy<Value = Action> {
     ]
 }
 
+/// What the chain is made of.
+#[derive(Debug, Clone, Copy)]
+enum Format {
+    Vhdx { logical_sector: u32 },
+    Vhd { is_fixed: bool },
+}
+
+/// The writer of either format.
+enum Writer {
+    Vhdx(WritableDisk),
+    Vhd(VhdWriter),
+}
+
+impl Writer {
+    fn create(format: Format, file: Arc<dyn FileIo>) -> Self {
+        match format {
+            Format::Vhdx { logical_sector } => {
+                let capacity = CAPACITY - CAPACITY % u64::from(logical_sector);
+                let options = CreateOptions {
+                    block_bytes: 2 << 20,
+                    logical_sector,
+                    ..CreateOptions::dynamic(capacity)
+                };
+                Self::Vhdx(WritableDisk::create(file, &options).unwrap())
+            }
+            Format::Vhd { is_fixed: true } => {
+                Self::Vhd(VhdWriter::create(file, &VhdOptions::fixed(CAPACITY)).unwrap())
+            }
+            Format::Vhd { is_fixed: false } => {
+                let options = VhdOptions { block_bytes: 512 << 10, ..VhdOptions::dynamic(CAPACITY) };
+                Self::Vhd(VhdWriter::create(file, &options).unwrap())
+            }
+        }
+    }
+
+    fn create_child(format: Format, file: Arc<dyn FileIo>, parent: &Disk) -> Self {
+        match format {
+            Format::Vhdx { .. } => {
+                Self::Vhdx(WritableDisk::create_child(file, parent, "parent", None).unwrap())
+            }
+            Format::Vhd { .. } => Self::Vhd(VhdWriter::create_child(file, parent, "parent", None).unwrap()),
+        }
+    }
+
+    fn open(format: Format, files: Vec<Arc<dyn FileIo>>) -> Self {
+        match format {
+            Format::Vhdx { .. } => Self::Vhdx(WritableDisk::open_chain(files).unwrap()),
+            Format::Vhd { .. } => Self::Vhd(VhdWriter::open_chain(files).unwrap()),
+        }
+    }
+
+    fn write_at(&mut self, offset: u64, data: &[u8]) {
+        match self {
+            Self::Vhdx(disk) => disk.write_at(offset, data).unwrap(),
+            Self::Vhd(disk) => disk.write_at(offset, data).unwrap(),
+        }
+    }
+
+    fn write_zeroes(&mut self, range: ByteRange) {
+        match self {
+            Self::Vhdx(disk) => disk.write_zeroes(range).unwrap(),
+            Self::Vhd(disk) => disk.write_zeroes(range).unwrap(),
+        }
+    }
+
+    fn close(self) {
+        match self {
+            Self::Vhdx(disk) => disk.close().unwrap(),
+            Self::Vhd(disk) => disk.close().unwrap(),
+        }
+    }
+
+    fn as_disk(&self) -> Disk {
+        match self {
+            Self::Vhdx(disk) => disk.as_disk(),
+            Self::Vhd(disk) => disk.as_disk(),
+        }
+    }
+}
+
 /// The disk under test beside the array that tells what it must hold.
 struct Bench {
     /// Leaf first.
     files: Vec<Arc<dyn FileIo>>,
-    disk: Option<WritableDisk>,
+    disk: Option<Writer>,
     model: Vec<u8>,
+    format: Format,
 }
 
 impl Bench {
-    fn new(logical_sector: u32) -> Self {
-        let file: Arc<dyn FileIo> = Arc::new(MemoryFile::new("root.vhdx"));
-        let capacity = CAPACITY - CAPACITY % u64::from(logical_sector);
-        let options =
-            CreateOptions { block_bytes: 2 << 20, logical_sector, ..CreateOptions::dynamic(capacity) };
-        let disk = WritableDisk::create(Arc::clone(&file), &options).unwrap();
-        Self { files: vec![file], disk: Some(disk), model: vec![0; usize::try_from(capacity).unwrap()] }
+    fn new(format: Format) -> Self {
+        let file: Arc<dyn FileIo> = Arc::new(MemoryFile::new("root"));
+        let disk = Writer::create(format, Arc::clone(&file));
+        let model = vec![0; disk.as_disk().capacity() as usize];
+        Self { files: vec![file], disk: Some(disk), model, format }
     }
 
     fn run(&mut self, action: &Action) {
@@ -68,21 +148,21 @@ impl Bench {
                 let (at, length) = (offset as usize, length as usize);
                 let data: Vec<u8> = (0..length).map(|i| value.wrapping_add((i / 512) as u8) | 1).collect();
                 self.model[at..at + length].copy_from_slice(&data);
-                self.disk.as_mut().unwrap().write_at(offset, &data).unwrap();
+                self.disk.as_mut().unwrap().write_at(offset, &data);
             }
             Action::Zero { offset, length } if offset + length <= capacity => {
                 self.model[offset as usize..(offset + length) as usize].fill(0);
-                self.disk.as_mut().unwrap().write_zeroes(ByteRange::at(offset, length)).unwrap();
+                self.disk.as_mut().unwrap().write_zeroes(ByteRange::at(offset, length));
             }
             Action::AddChild if self.files.len() < 4 => self.add_child(),
             Action::Merge if self.files.len() > 1 => {
-                self.disk.take().unwrap().close().unwrap();
+                self.disk.take().unwrap().close();
                 merge_into_parent(self.files.clone()).unwrap();
                 self.files.remove(0);
                 self.open();
             }
             Action::Reopen => {
-                self.disk.take().unwrap().close().unwrap();
+                self.disk.take().unwrap().close();
                 self.open();
             }
             _ => {}
@@ -90,16 +170,16 @@ impl Bench {
     }
 
     fn add_child(&mut self) {
-        self.disk.take().unwrap().close().unwrap();
+        self.disk.take().unwrap().close();
         let parent = Disk::open_chain(self.files.clone()).unwrap();
-        let child: Arc<dyn FileIo> = Arc::new(MemoryFile::new("child.avhdx"));
-        let disk = WritableDisk::create_child(Arc::clone(&child), &parent, r".\parent.vhdx", None).unwrap();
+        let child: Arc<dyn FileIo> = Arc::new(MemoryFile::new("child"));
+        let disk = Writer::create_child(self.format, Arc::clone(&child), &parent);
         self.files.insert(0, child);
         self.disk = Some(disk);
     }
 
     fn open(&mut self) {
-        self.disk = Some(WritableDisk::open_chain(self.files.clone()).unwrap());
+        self.disk = Some(Writer::open(self.format, self.files.clone()));
     }
 
     fn check(&self, disk: &Disk) {
@@ -144,23 +224,28 @@ fn check_extents(disk: &Disk, files: &[Arc<dyn FileIo>], bytes: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 80, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn a_chain_reads_as_the_model_says_after_any_actions(
         actions in prop::collection::vec(any_action(), 1..14),
-        logical_sector in prop::sample::select(vec![512u32, 4096]),
+        format in prop::sample::select(vec![
+            Format::Vhdx { logical_sector: 512 },
+            Format::Vhdx { logical_sector: 4096 },
+            Format::Vhd { is_fixed: false },
+            Format::Vhd { is_fixed: true },
+        ]),
     ) {
-        let mut bench = Bench::new(logical_sector);
+        let mut bench = Bench::new(format);
         for action in &actions {
             bench.run(action);
         }
         // The writer's own view sees what is not flushed yet.
         let mut bytes = vec![0xEE; bench.model.len()];
-        bench.disk.as_ref().unwrap().read_at(0, &mut bytes).unwrap();
+        bench.disk.as_ref().unwrap().as_disk().read_at(0, &mut bytes).unwrap();
         prop_assert!(bytes == bench.model);
 
-        bench.disk.take().unwrap().close().unwrap();
+        bench.disk.take().unwrap().close();
         bench.check(&Disk::open_chain(bench.files.clone()).unwrap());
 
         while bench.files.len() > 1 {
