@@ -17,6 +17,7 @@ mod content;
 mod crc;
 mod detect;
 mod error;
+mod exclude;
 mod ext;
 mod layout;
 mod ldm;
@@ -34,6 +35,7 @@ mod xfs;
 
 pub use content::Content;
 pub use error::{Error, Result};
+pub use exclude::Exclusion;
 pub use layout::{Gap, Layout};
 pub use map::VolumeMap;
 pub use name::{CaseRule, Name};

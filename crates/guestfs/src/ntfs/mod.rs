@@ -4,7 +4,7 @@
 //!  boot ─► medium ─► mft ─► record ─► attribute ─► file ─┬─► stream ─► runs, lznt1
 //!                             └ fixup     └ attribute_list├─► index ─► name
 //!                                                         └─► reparse, standard
-//!  volume_info + logfile ─► the condition     tree: all of it as a `Tree`     bitmap: what is free
+//!  volume_info + logfile ─► the condition     tree: all of it as a `Tree`     exclude, bitmap: what need not be kept
 //! ```
 //!
 //! Why our own reader, and what it follows: `docs/decisions/0007-own-ntfs-reader.md`. Two rules hold
@@ -15,6 +15,7 @@ mod attribute;
 mod attribute_list;
 mod bitmap;
 mod boot;
+mod exclude;
 mod fault;
 mod file;
 mod fixup;
@@ -33,4 +34,5 @@ mod stream;
 mod tree;
 mod volume_info;
 
+pub(crate) use exclude::exclusions;
 pub(crate) use tree::open;

@@ -142,6 +142,11 @@ impl Stream {
         }
     }
 
+    /// Whether the value stands in the record.
+    pub(super) const fn is_resident(&self) -> bool {
+        matches!(self.body, Body::Resident(_))
+    }
+
     /// Whether the clusters hold the bytes in another form.
     pub(super) const fn is_transformed(&self) -> bool {
         matches!(self.body, Body::Units(_)) || self.flags & flag::ENCRYPTED != 0
