@@ -36,10 +36,9 @@ pub(crate) fn detect(source: &dyn Source) -> io::Result<Found> {
     let mut head = vec![0; index(HEAD_BYTES)];
     source.read_at(0, &mut head[..index(length)])?;
     let head = Head(head);
-    if let Some(found) = encrypted(&head).or_else(|| lvm(&head)) {
-        return Ok(found);
-    }
     Ok(linux_raid(source, &head)
+        .or_else(|| encrypted(&head))
+        .or_else(|| lvm(&head))
         .or_else(|| swap(&head))
         .or_else(|| windows(&head))
         .or_else(|| linux(&head))

@@ -66,12 +66,12 @@ impl Group {
             gaps.push(Gap { what: missing.called.clone(), why: "none of the disks given holds it".into() });
         }
         let odd = Snapshots::of(logical);
+        let mut builder = Builder::new(logical, &physical, extent_bytes);
         for (name, text) in logical.sections() {
             if !is_visible(text) {
                 continue;
             }
             let full = format!("lvm/{shown}/{name}");
-            let mut builder = Builder::new(logical, &physical, extent_bytes);
             let built = odd.refusal(name).map_or_else(|| builder.volume(name), Err);
             match built {
                 Ok(Part { map, kind, notes }) => {

@@ -21,11 +21,12 @@ const CRC_START: u32 = 0xf597_a6cf;
 /// A sector, in LVM always of 512 bytes.
 pub(crate) const SECTOR: u64 = 512;
 
-/// Text of one volume group at most. LVM's own areas are 1 MiB; large ones are made by hand.
-const TEXT_BYTES_MAX: u64 = 32 << 20;
+/// Text of one volume group at most. LVM makes areas of 1 MiB, of which a text takes less than half; parsed, a
+/// hostile text takes about thirty times its length.
+const TEXT_BYTES_MAX: u64 = 2 << 20;
 
 /// Areas of one physical volume at most; LVM makes one or two.
-const AREAS_MAX: usize = 16;
+const AREAS_MAX: usize = 4;
 
 /// `struct label_header`.
 #[derive(Debug, Clone, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]

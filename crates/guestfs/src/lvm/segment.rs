@@ -14,10 +14,10 @@ use crate::map::VolumeMap;
 /// Volumes inside volumes at most; a moved image of a mirror has three.
 const DEPTH_MAX: usize = 6;
 
-/// Pieces of one logical volume at most.
-const PIECES_MAX: usize = 100_000;
+/// Pieces of all logical volumes of a group at most.
+const PIECES_MAX: usize = 500_000;
 
-/// Reads the segments of one logical volume.
+/// Reads the segments of the logical volumes of one group.
 pub(super) struct Builder<'a> {
     logical: &'a Section,
     physical: &'a BTreeMap<String, Extents>,
@@ -48,6 +48,7 @@ impl<'a> Builder<'a> {
 
     /// The volume of this name; the error says why it cannot be had.
     pub(super) fn volume(&mut self, name: &str) -> Built<Part> {
+        self.notes.clear();
         let map = self.map(name, 0)?;
         let segments = self.segments(name)?;
         let mut kinds: Vec<String> = segments.iter().map(|(_, segment)| kind(segment)).collect();
@@ -142,7 +143,7 @@ impl<'a> Builder<'a> {
             maps.push(self.place(name, offset, length, depth)?);
             self.pieces += 1;
             if self.pieces > PIECES_MAX {
-                return Err("it has too many pieces".into());
+                return Err("its group has too many pieces".into());
             }
         }
         Ok(maps)

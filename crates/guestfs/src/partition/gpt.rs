@@ -18,8 +18,8 @@ use crate::crc::crc32;
 use crate::number::index;
 use crate::source::Source;
 
-/// Bytes of the array of entries at most: 128 entries of 128 bytes are usual, this is 256 times as much.
-const ENTRIES_BYTES_MAX: u64 = 4 << 20;
+/// Bytes of the array of entries at most: 128 entries of 128 bytes are usual, this is 16 times as much.
+const ENTRIES_BYTES_MAX: u64 = 256 << 10;
 
 /// UEFI 5.3.2, table 5-5.
 #[derive(Debug, Clone, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
