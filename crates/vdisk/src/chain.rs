@@ -72,6 +72,11 @@ impl Chain {
         Self::open_files_by(files, |leaf| Ok(Layer::Vhdx(Arc::new(Image::open_for_writing(leaf)?))))
     }
 
+    /// A VHDX file of draft 0.95 of the specification that needs no parent.
+    pub(crate) fn open_draft(file: Arc<dyn FileIo>) -> Result<Self> {
+        Self::open_files_by(vec![file], |leaf| Ok(Layer::Vhdx(Arc::new(Image::open_draft(leaf)?))))
+    }
+
     fn open_files_by(
         files: Vec<Arc<dyn FileIo>>,
         open_leaf: impl FnOnce(Arc<dyn FileIo>) -> Result<Layer>,

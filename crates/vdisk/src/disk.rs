@@ -107,6 +107,12 @@ impl Disk {
         Ok(Self::from_chain(Arc::new(Chain::open_raw(file)?)))
     }
 
+    /// Opens a VHDX file of draft 0.95 of the specification that needs no parent. There, blocks of state
+    /// 5 are unmapped and read as zeros; [`Disk::open`] refuses them, since no later file may have them.
+    pub fn open_draft_0_95(file: Arc<dyn FileIo>) -> Result<Self> {
+        Ok(Self::from_chain(Arc::new(Chain::open_draft(file)?)))
+    }
+
     /// Opens a chain of files, child first, root last.
     pub fn open_chain(files: Vec<Arc<dyn FileIo>>) -> Result<Self> {
         Ok(Self::from_chain(Arc::new(Chain::open_files(files)?)))

@@ -20,6 +20,8 @@ pub(super) mod state {
     pub(crate) const UNDEFINED: u64 = 1;
     pub(crate) const ZERO: u64 = 2;
     pub(crate) const UNMAPPED: u64 = 3;
+    /// UNMAPPED in draft 0.95 of the specification; not allowed since.
+    pub(crate) const DRAFT_UNMAPPED: u64 = 5;
     pub(crate) const FULLY_PRESENT: u64 = 6;
     pub(crate) const PARTIALLY_PRESENT: u64 = 7;
 }
@@ -196,6 +198,13 @@ impl Bat {
         let limit = (self.pages.len() as u64).min(first + SKIPPED_PAGES_MAX);
         let end = (first..limit).find(|number| self.page(*number).is_some()).unwrap_or(limit);
         if end == first { entry } else { (end * PAGE_ENTRIES).min(self.count) }
+    }
+
+    /// Gives the entries of a file of draft 0.95 the state that their meaning has now.
+    pub(super) fn translate_draft(&self) {
+        for (at, entry) in self.used().filter(|(_, entry)| entry & STATE_MASK == state::DRAFT_UNMAPPED) {
+            self.set(at, entry & !STATE_MASK | state::UNMAPPED);
+        }
     }
 
     /// All entries that are not 0, with their numbers.

@@ -108,6 +108,13 @@ impl Image {
         Self::open_replayed(Arc::new(overlay), creator, header, log)
     }
 
+    /// As [`Image::open`], for a file of draft 0.95 of the specification.
+    pub(crate) fn open_draft(file: Arc<dyn FileIo>) -> Result<Self> {
+        let image = Self::open(file)?;
+        image.bat.translate_draft();
+        Ok(image)
+    }
+
     /// Opens and checks a file that is to be written. Changes in its log must be in place.
     pub(crate) fn open_for_writing(file: Arc<dyn FileIo>) -> Result<Self> {
         let (creator, header) = read_start(&*file)?;
