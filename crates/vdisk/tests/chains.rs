@@ -18,6 +18,19 @@ use vdisk::{
     VhdOptions, VhdWriter, WritableDisk,
 };
 
+/// Table entry of the only chunk's bitmap, after those of 2048 payload blocks of 2 MiB.
+const BITMAP_ENTRY: u64 = 3 * MIB + 2048 * 8;
+
+/// Places of the sector bitmap and of payload block 0 of a small child.
+fn bitmap_and_first_block(file: &MemoryFile) -> (u64, u64) {
+    let entry = |at: u64| {
+        let mut bytes = [0; 8];
+        file.read_at(at, &mut bytes).unwrap();
+        u64::from_le_bytes(bytes) & !(MIB - 1)
+    };
+    (entry(BITMAP_ENTRY), entry(3 * MIB))
+}
+
 fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> &'static str {
     result.unwrap_err().code()
 }
@@ -327,6 +340,57 @@ fn a_child_alone_shows_its_own_sectors_and_no_others() {
 }
 
 /// In a VHD set the data files end in .avhdx, and some have no parent.
+/// A block of a child whose sectors alternate between child and parent, and one whose bits are all
+/// ones though its state says "partly".
+// case 57
+#[test]
+fn every_sector_comes_from_the_file_that_its_bit_names() {
+    let (parent, mut disk) = small_disk(4 * MIB);
+    disk.write_at(0, &pattern(1, 4 * MIB)).unwrap();
+    disk.close().unwrap();
+    let (parent, child): (Arc<dyn FileIo>, _) = (Arc::new(parent), Arc::new(MemoryFile::new("child.avhdx")));
+    let mut disk =
+        WritableDisk::create_child(child.clone(), &Disk::open(Arc::clone(&parent)).unwrap(), "p", None)
+            .unwrap();
+    disk.write_at(0, &pattern(2, 512)).unwrap();
+    disk.write_at(2 * MIB, &pattern(2, 512)).unwrap();
+    disk.close().unwrap();
+    let (bitmap, first) = bitmap_and_first_block(&child);
+    child.write_at(first, &pattern(2, 2 * MIB)).unwrap();
+    child.write_at(bitmap, &[0xaa; 512]).unwrap();
+    child.write_at(bitmap + 512, &[0xff; 512]).unwrap();
+    child.write_at(first + 2 * MIB, &pattern(3, 2 * MIB)).unwrap();
+
+    let bytes = content(&Disk::open_chain(vec![child, parent]).unwrap());
+
+    let (of_parent, of_child) = (pattern(1, 2 * MIB), pattern(2, 2 * MIB));
+    for at in (0..2 * MIB as usize).step_by(512) {
+        let expected = if at / 512 % 2 == 1 { &of_child } else { &of_parent };
+        assert!(bytes[at..at + 512] == expected[at..at + 512], "the sector at {at}");
+    }
+    assert!(bytes[2 * MIB as usize..] == pattern(3, 2 * MIB));
+}
+
+/// A partly present block needs its chunk's bitmap, inside the file.
+// case 57
+#[test]
+fn a_partly_present_block_without_its_bitmap_is_an_error() {
+    let (parent, disk) = small_disk(4 * MIB);
+    disk.close().unwrap();
+    let parent: Arc<dyn FileIo> = Arc::new(parent);
+    let child = MemoryFile::new("child.avhdx");
+    let below = Disk::open(Arc::clone(&parent)).unwrap();
+    let mut disk = WritableDisk::create_child(Arc::new(child.clone()), &below, "p", None).unwrap();
+    disk.write_at(0, &[1; 512]).unwrap();
+    disk.close().unwrap();
+    for (entry, expected) in [(0u64, "VD-008"), (6 | 1 << 40, "VD-003")] {
+        child.write_at(BITMAP_ENTRY, &entry.to_le_bytes()).unwrap();
+        let disk = Disk::open_chain(vec![Arc::new(child.clone()), Arc::clone(&parent)]);
+        let read = disk.and_then(|disk| disk.read_at(0, &mut [0; 512]));
+        assert_eq!(code(read), expected, "{entry:#x}");
+    }
+}
+
 // case 58
 #[test]
 fn a_file_is_differencing_by_its_content_and_not_by_its_name() {

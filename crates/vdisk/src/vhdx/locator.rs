@@ -162,6 +162,7 @@ mod tests {
         assert!(bytes.windows(wide.len()).any(|window| window == wide));
     }
 
+    // case 52
     #[test]
     fn a_guid_without_braces_or_in_upper_case_is_accepted() {
         let mut draft = Draft::default();
