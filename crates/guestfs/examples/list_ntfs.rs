@@ -41,6 +41,7 @@ fn walk(tree: &dyn Tree, depth: Depth) -> guestfs::Result<(u64, u64)> {
     let (mut names, mut bytes) = (0, 0);
     let mut seen = HashSet::from([tree.root()]);
     let mut waiting = vec![tree.root()];
+    let mut piece = vec![0; 1 << 20];
     while let Some(folder) = waiting.pop() {
         for entry in tree.list(folder)? {
             names += 1;
@@ -48,7 +49,7 @@ fn walk(tree: &dyn Tree, depth: Depth) -> guestfs::Result<(u64, u64)> {
                 tree.metadata(entry.node)?;
             }
             if depth == Depth::Bytes && entry.kind == NodeKind::File {
-                bytes += read(tree, entry.node)?;
+                bytes += read(tree, entry.node, &mut piece)?;
             }
             if entry.kind == NodeKind::Folder && seen.insert(entry.node) {
                 waiting.push(entry.node);
@@ -59,11 +60,10 @@ fn walk(tree: &dyn Tree, depth: Depth) -> guestfs::Result<(u64, u64)> {
 }
 
 /// Reads a file to its end.
-fn read(tree: &dyn Tree, node: NodeId) -> guestfs::Result<u64> {
-    let mut piece = vec![0; 1 << 20];
+fn read(tree: &dyn Tree, node: NodeId, piece: &mut [u8]) -> guestfs::Result<u64> {
     let mut offset = 0;
     loop {
-        let count = tree.read_at(node, None, offset, &mut piece)?;
+        let count = tree.read_at(node, None, offset, piece)?;
         offset += count as u64;
         if count < piece.len() {
             return Ok(offset);
