@@ -35,7 +35,9 @@ mod xfs;
 
 pub use content::Content;
 pub use error::{Error, Result};
-pub use exclude::Exclusion;
+pub use exclude::{
+    Excluded, Exclusion, ExclusionOptions, Exclusions, Kept, changed_with_exclusions, plan as plan_exclusions,
+};
 pub use layout::{Gap, Layout};
 pub use map::VolumeMap;
 pub use name::{CaseRule, Name};

@@ -4,6 +4,10 @@
 //! out is only right when their place is certain: each file system answers for its own, anything in doubt is
 //! kept, and the reason is given. What is left out reads as zeros on a restored disk.
 
+mod interval;
+mod linux;
+mod plan;
+
 use std::sync::Arc;
 
 use vdisk::ChangedRanges;
@@ -12,6 +16,9 @@ use crate::content::Content;
 use crate::error::Result;
 use crate::source::Source;
 use crate::volume::Volume;
+
+pub use interval::changed_with_exclusions;
+pub use plan::{Excluded, ExclusionOptions, Exclusions, Kept, plan};
 
 /// Something that a backup may leave out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +33,12 @@ pub struct Exclusion {
 type Excluder = fn(Arc<dyn Source>) -> Result<Vec<Exclusion>>;
 
 /// The kinds of content that know what need not be kept.
-const EXCLUDERS: &[(Content, Excluder)] = &[(Content::Ntfs, crate::ntfs::exclusions)];
+const EXCLUDERS: &[(Content, Excluder)] = &[
+    (Content::Ntfs, crate::ntfs::exclusions),
+    (Content::Ext, linux::ext),
+    (Content::Xfs, linux::xfs),
+    (Content::LinuxSwap, linux::swap_area),
+];
 
 impl Volume {
     /// What a backup may leave out of this volume; nothing where its content cannot tell.
