@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut disk = WritableDisk::open(Arc::new(LocalFile::open_read_write(path)?))?;
     let pages = disk.capacity() / PAGE;
-    let data = [0xa5; PAGE as usize];
+    let data = vec![0xa5; usize::try_from(PAGE)?];
     let mut random = 0x9E37_79B9_7F4A_7C15u64;
     let start = Instant::now();
     for number in 0..count {

@@ -181,3 +181,62 @@ fn a_disk_with_cleared_and_reused_blocks_is_accepted_by_qemu() {
     assert_eq!(std::fs::metadata(&path).unwrap().len(), 4 * MIB + 8 * MIB, "given-up space was reused");
     assert_eq!(blocks, 6);
 }
+
+/// A log that was not replayed is replayed by QEMU, which then finds a sound file with what was flushed.
+// cases 37, 61
+#[test]
+fn a_log_that_this_crate_left_is_replayed_by_qemu() {
+    let folder = tempfile::tempdir().unwrap();
+    let capacity = 160 * MIB;
+    let path = folder.path().join("disk.vhdx");
+    let options = CreateOptions { block_bytes: 1 << 20, ..CreateOptions::dynamic(capacity) };
+    let mut disk = WritableDisk::create(Arc::new(LocalFile::create_new(&path).unwrap()), &options).unwrap();
+    let mut ranges = Vec::new();
+    // Enough flushes, each with a page of the table, for the log to go round.
+    for round in 0..150 {
+        let range = ByteRange::at(round * MIB + 4096, 512);
+        disk.write_at(range.start, &pattern(range.start, range.len())).unwrap();
+        disk.flush().unwrap();
+        ranges.push(range);
+    }
+    // A copy taken now is what a killed process leaves.
+    let killed = folder.path().join("killed.vhdx");
+    std::fs::copy(&path, &killed).unwrap();
+    drop(disk);
+
+    let raw = raw_disk(folder.path(), capacity, &ranges);
+    for dirty in [killed, path] {
+        let log = Disk::open_local(&dirty).unwrap().layers().next().unwrap().log;
+        assert!(matches!(log, vdisk::LogState::ReplayedInMemory { .. }), "{log:?}");
+        qemu_img(&["check", "-r", "all", "-f", "vhdx", text(&dirty)]);
+        qemu_img(&["check", "-f", "vhdx", text(&dirty)]);
+        let same = qemu_img(&["compare", "-f", "raw", "-F", "vhdx", text(&raw), text(&dirty)]);
+        assert!(same.contains("identical"), "{same}");
+    }
+}
+
+// cases 59, 61
+#[test]
+fn compacted_and_resized_disks_are_accepted_by_qemu() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("disk.vhdx");
+    let options = CreateOptions { block_bytes: 1 << 20, ..CreateOptions::dynamic(16 * MIB) };
+    let mut disk = WritableDisk::create(Arc::new(LocalFile::create_new(&path).unwrap()), &options).unwrap();
+    disk.write_at(0, &pattern(1, 8 * MIB)).unwrap();
+    disk.write_zeroes(ByteRange::new(MIB, 4 * MIB)).unwrap();
+    let report = disk.compact().unwrap();
+    disk.resize(160 << 30, vdisk::Shrinking::KeepData).unwrap();
+    disk.resize(40 * MIB + 512, vdisk::Shrinking::KeepData).unwrap();
+    disk.write_at(20 * MIB, &pattern(2, 512)).unwrap();
+    disk.close().unwrap();
+    assert_eq!(report.bytes_after, 9 * MIB);
+
+    let raw = folder.path().join("disk.raw");
+    let mut expected = pattern(1, 8 * MIB);
+    expected[MIB as usize..4 * MIB as usize].fill(0);
+    expected.resize(40 * MIB as usize + 512, 0);
+    expected[20 * MIB as usize..20 * MIB as usize + 512].copy_from_slice(&pattern(2, 512));
+    std::fs::write(&raw, expected).unwrap();
+    qemu_img(&["check", "-f", "vhdx", text(&path)]);
+    assert!(qemu_img(&["compare", "-f", "raw", "-F", "vhdx", text(&raw), text(&path)]).contains("identical"));
+}

@@ -38,6 +38,7 @@ fn parent_and_child() -> (Arc<dyn FileIo>, Arc<dyn FileIo>, Vec<u8>) {
     (parent, child, expected)
 }
 
+// case 63
 #[test]
 fn opening_for_writing_changes_nothing_until_the_first_write() {
     let (file, disk) = small_disk(4 * MIB);
@@ -281,6 +282,7 @@ fn a_full_volume_during_writes_leaves_what_was_durable() {
     }
 }
 
+// case 63
 #[test]
 fn after_a_middle_file_is_merged_the_leaf_is_linked_to_the_root() {
     let (root, middle, _) = parent_and_child();

@@ -19,7 +19,7 @@ use super::format::{
     REGION_TABLE_OFFSETS, RegionEntry, RegionTableHeader, TABLE_BYTES, checksum, guid,
 };
 use super::header::write_slot;
-use super::metadata::Geometry;
+use super::metadata::{Geometry, Role};
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
 use crate::id::DiskId;
@@ -33,6 +33,8 @@ const LOG_BYTES: u64 = MIB;
 const METADATA_OFFSET: u64 = 2 * MIB;
 const METADATA_BYTES: u64 = MIB;
 const BAT_OFFSET: u64 = 3 * MIB;
+/// Entries of the table of a fixed disk made at a time: 1 MiB of up to 512.
+const TABLE_STEP_ENTRIES: u64 = MIB / 8;
 /// Block size of dynamic and fixed disks made by Hyper-V.
 const DYNAMIC_BLOCK_BYTES: u32 = 32 << 20;
 /// Block size of differencing disks made by Hyper-V.
@@ -161,16 +163,20 @@ impl Blueprint {
         }
     }
 
-    /// Every block present, one after the other.
+    /// Every block present, one after the other; a piece of the table at a time.
     fn write_fixed_table(&self, file: &dyn FileIo, payload: u64) -> std::io::Result<()> {
         let geometry = &self.geometry;
-        let mut table = vec![0; index(geometry.bat_entries() * 8)];
-        let (words, _) = table.as_chunks_mut::<8>();
-        for block in 0..geometry.payload_blocks() {
-            let value = entry(state::FULLY_PRESENT, payload + block * geometry.block());
-            words[index(geometry.payload_entry(block))] = value.to_le_bytes();
+        let entry_at = |at| match geometry.role_of(at) {
+            Some(Role::Payload(block)) => entry(state::FULLY_PRESENT, payload + block * geometry.block()),
+            _ => 0,
+        };
+        let entries = geometry.bat_entries();
+        for first in (0..entries).step_by(index(TABLE_STEP_ENTRIES)) {
+            let places = first..entries.min(first + TABLE_STEP_ENTRIES);
+            let bytes: Vec<u8> = places.flat_map(|at| entry_at(at).to_le_bytes()).collect();
+            file.write_at(BAT_OFFSET + first * 8, &bytes)?;
         }
-        file.write_at(BAT_OFFSET, &table)
+        Ok(())
     }
 
     /// The metadata table (64 KiB), then the items packed as Windows packs them.
