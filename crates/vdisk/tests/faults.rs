@@ -57,7 +57,7 @@ fn check(bytes: &[u8], outcomes: &[bool], what: &str) {
             as_written && !cleared || is_zero(found) || in_part,
             "{what}: block {block} shows other data"
         );
-        let surely = outcomes[block as usize - 2] && !(block == 2);
+        let surely = outcomes[block as usize - 2] && block != 2;
         assert!(!surely || as_written, "{what}: block {block} was flushed and is lost");
         assert!(is_zero(at(block * MIB, 4096)) && is_zero(at(block * MIB + 8192, MIB - 8192)), "{what}");
     }
