@@ -16,8 +16,6 @@ pub struct Contents<'a> {
     disk: &'a Disk,
     extents: Extents<'a>,
     rest: Option<Extent>,
-    /// The run of data asked for last: (layer, its bytes in the file).
-    known: Option<(usize, ByteRange)>,
 }
 
 /// Aligned stretches of a disk that hold data somewhere; what lies between them is zeros.
@@ -34,7 +32,7 @@ impl Disk {
     /// The extents of a range, with the holes of the files told as zeros.
     #[must_use]
     pub fn contents(&self, range: ByteRange) -> Contents<'_> {
-        Contents { disk: self, extents: self.extents(range), rest: None, known: None }
+        Contents { disk: self, extents: self.extents(range), rest: None }
     }
 
     /// The windows of `bytes` bytes each (counted from the disk's start) that hold data in `range`,
@@ -75,27 +73,20 @@ impl Contents<'_> {
             Layer::Raw { .. } => return Ok(extent),
             other => other.file(),
         };
-        let run = match self.known {
-            Some((of, run)) if of == layer && run.start <= file_offset && file_offset < run.end => {
-                (false, run.end)
-            }
-            _ => {
-                let failed = |error| Error::io(file.name(), "look for holes in", error);
-                let run = file.run_at(file_offset).map_err(failed)?;
-                if !run.is_hole {
-                    self.known = Some((layer, ByteRange::new(file_offset, run.end)));
-                }
-                (run.is_hole, run.end)
-            }
-        };
+        let failed = |error| Error::io(file.name(), "look for holes in", error);
+        let run = file.run_at(file_offset).map_err(failed)?;
         // A file that was cut meanwhile has no run here; reading it tells so.
-        let length = match run.1.saturating_sub(file_offset) {
+        let length = match run.end.saturating_sub(file_offset) {
             0 => extent.range.len(),
             length => length.min(extent.range.len()),
         };
         let (first, rest) = extent.split_at(length);
         self.rest = rest;
-        Ok(if run.0 && run.1 > file_offset { Extent { kind: ExtentKind::Zero, ..first } } else { first })
+        Ok(if run.is_hole && run.end > file_offset {
+            Extent { kind: ExtentKind::Zero, ..first }
+        } else {
+            first
+        })
     }
 }
 

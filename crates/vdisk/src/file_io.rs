@@ -9,7 +9,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
@@ -63,13 +63,35 @@ pub struct FileRun {
 pub struct LocalFile {
     file: File,
     name: String,
+    data_run: Mutex<DataRun>,
+}
+
+/// The run of data found last. Finding where a run ends can cost a walk over every page of it (tmpfs
+/// does that), so a reader who asks at every block must not ask the system each time. What became a
+/// hole since is read as data, which gives the same zeros; holes are never remembered.
+#[derive(Debug, Clone, Copy, Default)]
+struct DataRun {
+    start: u64,
+    end: u64,
+}
+
+impl DataRun {
+    fn end_of(&self, offset: u64) -> Option<u64> {
+        (self.start <= offset && offset < self.end).then_some(self.end)
+    }
+
+    /// Takes a run of data that was just found; it may begin before the one known and end with it.
+    fn found(&mut self, start: u64, end: u64) {
+        let same = end == self.end;
+        *self = Self { start: if same { start.min(self.start) } else { start }, end };
+    }
 }
 
 impl LocalFile {
     /// Opens an existing file for reading.
     pub fn open_read(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
-        Ok(Self { file: File::open(path)?, name: path.display().to_string() })
+        Ok(Self::new(File::open(path)?, path))
     }
 
     /// Opens an existing file for reading and writing, and locks it against a second writer.
@@ -82,6 +104,14 @@ impl LocalFile {
         Self::open_locked(path.as_ref(), OpenOptions::new().read(true).write(true).create_new(true))
     }
 
+    fn new(file: File, path: &Path) -> Self {
+        Self { file, name: path.display().to_string(), data_run: Mutex::default() }
+    }
+
+    fn data_run(&self) -> MutexGuard<'_, DataRun> {
+        self.data_run.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The same file, told by another name in errors; for a file that gets its real name later.
     #[must_use]
     pub fn renamed(self, name: &str) -> Self {
@@ -92,7 +122,7 @@ impl LocalFile {
     fn open_locked(path: &Path, options: &OpenOptions) -> io::Result<Self> {
         let file = options.open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { file, name: path.display().to_string() }),
+            Ok(()) => Ok(Self::new(file, path)),
             Err(TryLockError::WouldBlock) => {
                 Err(io::Error::new(io::ErrorKind::ResourceBusy, "another writer has this file open"))
             }
@@ -126,6 +156,9 @@ impl FileIo for LocalFile {
     /// positioned reads and writes do not use.
     fn run_at(&self, offset: u64) -> io::Result<FileRun> {
         let len = self.file.metadata()?.len();
+        if let Some(end) = self.data_run().end_of(offset).filter(|end| *end <= len) {
+            return Ok(FileRun { is_hole: false, end });
+        }
         let rest = |is_hole| FileRun { is_hole, end: len };
         let data = match seek(&self.file, SeekFrom::Data(offset)) {
             Ok(data) => data,
@@ -139,7 +172,11 @@ impl FileIo for LocalFile {
             return Ok(FileRun { is_hole: true, end: data.min(len) });
         }
         match seek(&self.file, SeekFrom::Hole(offset)) {
-            Ok(hole) if hole > offset => Ok(FileRun { is_hole: false, end: hole.min(len) }),
+            Ok(hole) if hole > offset => {
+                let end = hole.min(len);
+                self.data_run().found(offset, end);
+                Ok(FileRun { is_hole: false, end })
+            }
             Ok(_) | Err(Errno::NXIO) => Ok(rest(false)),
             Err(error) => Err(error.into()),
         }
@@ -194,11 +231,11 @@ impl MemoryFile {
     }
 
     fn look<T>(&self, read: impl FnOnce(&Content) -> T) -> T {
-        read(&self.content.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+        read(&self.content.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn change<T>(&self, write: impl FnOnce(&mut Content) -> T) -> T {
-        write(&mut self.content.write().unwrap_or_else(std::sync::PoisonError::into_inner))
+        write(&mut self.content.write().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -339,6 +376,19 @@ mod tests {
         }
         // A file system may call more than was written data, never less.
         assert!(data.iter().any(|run| run.contains(&(64 << 20)) && run.contains(&((64 << 20) + 4095))));
+    }
+
+    #[test]
+    fn what_is_remembered_of_a_run_is_never_more_than_data() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = LocalFile::create_new(folder.path().join("sparse")).unwrap();
+        file.write_at(0, &[1; 1 << 20]).unwrap();
+        assert!(!file.run_at(4096).unwrap().is_hole);
+        file.set_len(64 << 20).unwrap();
+        assert_eq!(file.run_at(8192).unwrap(), FileRun { is_hole: false, end: 1 << 20 });
+        assert!(file.run_at(2 << 20).unwrap().is_hole, "a hole that came later is found");
+        file.set_len(5000).unwrap();
+        assert_eq!(file.run_at(4096).unwrap().end, 5000);
     }
 
     #[test]

@@ -13,6 +13,11 @@
 //!           │        compact (a smaller file), resize (a larger or smaller disk)
 //!           ├── VhdWriter: the same for VHD, which has no log (payload → flush → bitmaps and BAT → flush)
 //!           └── merge_into_parent ──► the child's own content written into its parent
+//!
+//!  Disk ────┬── contents / data_windows ──► what must be read; holes of the files are zeros
+//!           ├── convert / write_image ──► a whole new raw, VHDX, VHD or qcow2 file in one pass
+//!           ├── compare, Disk::blake3 ──► whether bytes are the same
+//!  FileIo ──┴── check::check ──► every rule of its format that a file violates, by name
 //! ```
 //!
 //! A parent is found by the caller ([`Disk::open_with`]), in the child's folder, or where a

@@ -116,7 +116,7 @@ declare_rules! { "VHDX", "MS-VHDX";
         "Windows writes them as required, and the size, sectors and id as describing the virtual disk. Readers that know the items are not affected."
     ITEM_MISSING Error "2.6.2" "item-missing"
         "Block size, disk size, disk id and both sector sizes are there, and a parent locator if there is a parent."
-        "The shape of the disk is not complete."
+        "Without one of these items the shape of the disk is not complete, and no reader can tell where its bytes are."
     ITEM_LENGTH Error "2.6.2" "item-length"
         "Known items have the length of the specification."
         "The item cannot hold what it should."
