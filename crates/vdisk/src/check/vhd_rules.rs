@@ -23,7 +23,7 @@ declare_rules! { "VHD", "Virtual Hard Disk Image Format 1.0,";
         "Other types were never described."
     FOOTER_FEATURES Note "footer" "features"
         "The reserved feature bit is set and no unknown one is."
-        "Readers ignore these bits."
+        "Readers ignore these bits, but a file that differs here was made or changed by an unusual program."
     FOOTER_SAVED_STATE Note "footer" "saved-state"
         "The disk belongs to no saved state."
         "A VM was saved while it used the disk. Its memory expects the disk as it is; changing it may damage what the guest has in memory."
