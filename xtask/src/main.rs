@@ -1,12 +1,15 @@
 //! The project's own chores, run as `cargo xtask NAME`.
 //!
 //! `test` prepares the machine and runs every check and test; `tidy` checks the rules that no compiler
-//! knows; `bench` measures. They are Rust and not shell so that each check has a test that makes it fail.
+//! knows; `bench` measures; `fuzz` and `differential` look for what breaks the disk library. They are Rust
+//! and not shell so that each check has a test that makes it fail.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command for people talks on its streams")]
 
 mod bench;
+mod differential;
 mod finding;
+mod fuzz;
 mod rust_text;
 mod test;
 mod tidy;
@@ -34,6 +37,10 @@ enum Chore {
     Tidy,
     /// Measurements that anybody can repeat; without a name they are listed
     Bench(bench::Options),
+    /// Run the fuzz targets; needs a nightly compiler and cargo-fuzz
+    Fuzz(fuzz::Options),
+    /// Random disks judged by other people's readers, as many as wanted
+    Differential(differential::Options),
 }
 
 fn main() -> ExitCode {
@@ -54,5 +61,7 @@ fn run(chore: Chore) -> Result<bool> {
         Chore::Test(options) => test::run(&root, &options),
         Chore::Tidy => tidy::run(&root),
         Chore::Bench(options) => bench::run(&root, &options),
+        Chore::Fuzz(options) => fuzz::run(&root, &options),
+        Chore::Differential(options) => differential::run(&root, &options),
     }
 }

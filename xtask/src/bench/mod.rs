@@ -3,6 +3,7 @@
 //! A figure in a page must come out of a command. Each benchmark compares two ways in turns on one machine and
 //! in one run, because a figure alone says more about the machine than about us.
 
+mod vdisk;
 mod vdisk_read;
 
 use std::path::{Path, PathBuf};
@@ -33,7 +34,7 @@ struct Benchmark {
 }
 
 /// Every benchmark; a new one is a file and a line here.
-const BENCHMARKS: &[Benchmark] = &[vdisk_read::BENCHMARK];
+const BENCHMARKS: &[Benchmark] = &[vdisk::BENCHMARK, vdisk_read::BENCHMARK];
 
 /// What a benchmark gets to work with.
 struct Bench<'a> {
