@@ -15,10 +15,12 @@
 )]
 
 pub mod changed_ranges;
+pub mod check_file;
 pub mod input;
 pub mod oracle;
 pub mod parent_locator;
 pub mod plain;
+pub mod vhd_open;
 pub mod vhdx_log;
 pub mod vhdx_open;
 
@@ -28,7 +30,9 @@ pub type Body = fn(&[u8]);
 /// Every target by the name of its file in `fuzz/fuzz_targets` and of its folder in `fuzz/corpus`.
 pub const BODIES: &[(&str, Body)] = &[
     ("changed_ranges", changed_ranges::body),
+    ("check_file", check_file::body),
     ("parent_locator", parent_locator::body),
+    ("vhd_open", vhd_open::body),
     ("vhdx_log", vhdx_log::body),
     ("vhdx_open", vhdx_open::body),
 ];

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use vdisk::{ByteRange, Disk, Error, Extent, ExtentKind, FileIo, FileRun, MemoryFile};
 
 /// Extents looked at; more only repeat the same code.
-const EXTENTS_MAX: usize = 200;
+const EXTENTS_MAX: usize = 60;
 /// Bytes read at each end of an extent.
-const PROBE_BYTES: u64 = 4096;
+const PROBE_BYTES: u64 = 1024;
 /// Largest disk that is compared byte by byte.
 pub const WHOLE_BYTES_MAX: u64 = 4 << 20;
 

@@ -42,12 +42,26 @@ pub(super) static CHILD: LazyLock<Plain> = LazyLock::new(|| {
 });
 
 /// Switches of the first byte.
-const AS_CHILD: u8 = 1;
+pub(super) const AS_CHILD: u8 = 1;
 const AS_TORN: u8 = 2;
 const APART: u8 = 4;
 const ALSO_WRITE: u8 = 8;
 
 pub fn body(bytes: &[u8]) {
+    let (file, switches) = patched(bytes);
+    match open(&file, switches) {
+        Ok(disk) => {
+            check_disk(&disk);
+            if switches & ALSO_WRITE != 0 {
+                check_write(&disk, &file, switches);
+            }
+        }
+        Err(error) => check_error(&error),
+    }
+}
+
+/// The file that an input describes, and its switches.
+pub(super) fn patched(bytes: &[u8]) -> (MemoryFile, u8) {
     let mut input = Input::new(bytes);
     let switches = input.byte();
     let plain = if switches & AS_CHILD != 0 { &*CHILD } else { &*PARENT };
@@ -62,15 +76,7 @@ pub fn body(bytes: &[u8]) {
         HEADERS.into_iter().for_each(|at| seal_in(&file, at, 4096));
         REGION_TABLES.into_iter().for_each(|at| seal_in(&file, at, 0x1_0000));
     }
-    match open(&file, switches) {
-        Ok(disk) => {
-            check_disk(&disk);
-            if switches & ALSO_WRITE != 0 {
-                check_write(&disk, &file, switches);
-            }
-        }
-        Err(error) => check_error(&error),
-    }
+    (file, switches)
 }
 
 /// Changes a few bytes of one area, or the length of the file.
