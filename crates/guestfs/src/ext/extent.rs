@@ -64,6 +64,9 @@ impl Walk<'_> {
     }
 
     fn add(&mut self, file_block: u64, block: u64, count: u64, unwritten: bool) -> Result<()> {
+        if count == 0 {
+            return Err(self.damaged("has an extent of no blocks"));
+        }
         let end = block.checked_add(count);
         if block == 0 || end.is_none_or(|end| end > self.geometry.blocks) {
             return Err(self.damaged("names blocks outside the file system"));
