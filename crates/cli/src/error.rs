@@ -56,6 +56,10 @@ pub(crate) enum Error {
     DemoMismatch { check: String, problem: String },
     #[error("The backup was stopped before it was complete; {left}.")]
     Interrupted { left: &'static str },
+    #[error("The name {} does not tell a disk format.", path.display())]
+    FormatUnknown { path: PathBuf },
+    #[error("There is no rule {id}.")]
+    RuleUnknown { id: String },
     #[error("{what} stopped unexpectedly: {problem}.")]
     Internal { what: &'static str, problem: String },
 }
@@ -88,6 +92,8 @@ impl Error {
             Self::Lab { .. } => "CL-022",
             Self::DemoMismatch { .. } => "CL-023",
             Self::Interrupted { .. } => "CL-024",
+            Self::FormatUnknown { .. } => "CL-025",
+            Self::RuleUnknown { .. } => "CL-026",
         }
     }
 
@@ -122,6 +128,8 @@ impl Error {
                 "run `refpoint demo --keep FOLDER` and send what it leaves with a bug report".to_owned()
             }
             Self::Interrupted { .. } => "run it again".to_owned(),
+            Self::FormatUnknown { .. } => "name the format with --to".to_owned(),
+            Self::RuleUnknown { .. } => "see `refpoint disk check --rules`".to_owned(),
             Self::Internal { .. } => "run the command again and report it if it happens twice".to_owned(),
         }
     }
@@ -143,13 +151,15 @@ impl Error {
             | Self::VmAmbiguous { .. }
             | Self::PointAmbiguous { .. }
             | Self::SourceUnnamed { .. }
-            | Self::DiskUnnamed { .. } => Exit::Usage,
+            | Self::DiskUnnamed { .. }
+            | Self::FormatUnknown { .. } => Exit::Usage,
             Self::NoHosts
             | Self::HostUnknown { .. }
             | Self::VmUnknown { .. }
             | Self::PointUnknown { .. }
             | Self::NoPoints
-            | Self::DiskUnknown { .. } => Exit::NotFound,
+            | Self::DiskUnknown { .. }
+            | Self::RuleUnknown { .. } => Exit::NotFound,
             Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => Exit::NotFound,
             Self::SettingsDamaged { .. } => Exit::BadData,
             _ => Exit::Failed,

@@ -66,6 +66,8 @@ fn the_rest() -> Vec<Error> {
             problem: "byte 4096 differs".into(),
         },
         Error::Interrupted { left: "nothing of it is left" },
+        Error::FormatUnknown { path: "/disks/sql01.bin".into() },
+        Error::RuleUnknown { id: "VHDX-9".into() },
         Error::Internal { what: "The transfer", problem: "task panicked".into() },
     ]
 }

@@ -28,7 +28,7 @@ pub(crate) async fn dispatch(context: &Context, command: Command) -> Outcome<Exi
         Command::Backup(args) => backup::run(context, args).await,
         Command::Points(command) => points::run(context, command).await,
         Command::Restore(command) => restore::run(context, command).await,
-        Command::Disk(command) => disk::run(context, command),
+        Command::Disk(command) => disk::run(context, command).await,
         Command::Lab(command) => lab::run(context, command).await,
     }
 }
