@@ -19,6 +19,7 @@ mod detect;
 mod error;
 mod exclude;
 mod ext;
+mod fat;
 mod layout;
 mod ldm;
 mod lvm;

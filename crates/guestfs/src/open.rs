@@ -11,8 +11,13 @@ use crate::tree::Tree;
 pub(crate) type Opener = fn(Arc<dyn Source>) -> Result<Box<dyn Tree>>;
 
 /// The readers there are.
-const OPENERS: &[(Content, Opener)] =
-    &[(Content::Ntfs, crate::ntfs::open), (Content::Ext, crate::ext::open), (Content::Xfs, crate::xfs::open)];
+const OPENERS: &[(Content, Opener)] = &[
+    (Content::Ntfs, crate::ntfs::open),
+    (Content::Ext, crate::ext::open),
+    (Content::Xfs, crate::xfs::open),
+    (Content::Fat, crate::fat::open),
+    (Content::ExFat, crate::fat::open),
+];
 
 /// The reader of a kind of content; `None` while there is none.
 pub(crate) fn opener(content: Content) -> Option<Opener> {

@@ -237,6 +237,7 @@ pub(crate) fn exercise(source: Arc<dyn Source>) -> usize {
     let layout = Layout::read(&[source]).unwrap();
     let mut nodes = 0;
     for tree in layout.volumes.iter().filter_map(|volume| volume.open().ok()) {
+        nodes += 1;
         let mut folders = vec![(tree.root(), 0)];
         while let Some((folder, depth)) = folders.pop() {
             for entry in tree.list(folder).unwrap_or_default() {
