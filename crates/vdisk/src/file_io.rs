@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
+use crate::data_run::DataRun;
 use crate::number::index;
 
 /// Bytes of one image file, wherever it lives.
@@ -64,27 +65,6 @@ pub struct LocalFile {
     file: File,
     name: String,
     data_run: Mutex<DataRun>,
-}
-
-/// The run of data found last. Finding where a run ends can cost a walk over every page of it (tmpfs
-/// does that), so a reader who asks at every block must not ask the system each time. What became a
-/// hole since is read as data, which gives the same zeros; holes are never remembered.
-#[derive(Debug, Clone, Copy, Default)]
-struct DataRun {
-    start: u64,
-    end: u64,
-}
-
-impl DataRun {
-    fn end_of(&self, offset: u64) -> Option<u64> {
-        (self.start <= offset && offset < self.end).then_some(self.end)
-    }
-
-    /// Takes a run of data that was just found; it may begin before the one known and end with it.
-    fn found(&mut self, start: u64, end: u64) {
-        let same = end == self.end;
-        *self = Self { start: if same { start.min(self.start) } else { start }, end };
-    }
 }
 
 impl LocalFile {

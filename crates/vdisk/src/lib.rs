@@ -35,6 +35,7 @@ pub mod check;
 mod compare;
 mod content;
 mod convert;
+mod data_run;
 mod detect;
 mod digest;
 mod disk;

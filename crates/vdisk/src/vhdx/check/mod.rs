@@ -73,7 +73,7 @@ fn replayed(
     }
     match Replay::read(&**file, header) {
         Ok(replay) => {
-            let found = format!("{} entries are to be replayed", replay.entries());
+            let found = format!("entries to be replayed: {}", replay.entries());
             findings.add(&rules::LOG_DIRTY, "log", found);
             let overlay = Overlay::new(Arc::clone(file), replay)
                 .map_err(|error| Error::io(file.name(), "read the length of", error))?;
