@@ -10,8 +10,8 @@ use std::io;
 
 use vdisk::Disk;
 
-/// Bytes of one read; a few VHDX blocks' worth would not be faster, and a backup reads about as much at once.
-const READ_BYTES: usize = 4 << 20;
+/// Bytes of one read: they stay in the cache of the processor, which four times as many do not.
+const READ_BYTES: usize = 1 << 20;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = env::args_os().nth(1).ok_or_else(|| io::Error::other("usage: read_speed FILE"))?;

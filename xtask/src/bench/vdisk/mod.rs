@@ -55,8 +55,8 @@ fn measure(row: Row, rounds: u32) -> Result<Measured> {
     if let Some(missing) = row.missing() {
         return Ok(Measured { row, seconds: None, missing: Some(missing) });
     }
-    eprintln!("{} ...", row.what);
     let seconds = least_seconds([&row.ours, &row.peer], rounds)?;
+    eprintln!("{}: {:.3} s and {:.3} s", row.what, seconds[0], seconds[1]);
     Ok(Measured { row, seconds: Some(seconds), missing: None })
 }
 

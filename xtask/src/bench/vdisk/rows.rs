@@ -6,7 +6,7 @@ use super::step::Step;
 use super::table::{Bar, Row};
 
 /// Writes of the row of random writes, and how many of them lie between two flushes.
-const WRITES: u32 = 20_000;
+const WRITES: u32 = 4096;
 const WRITES_PER_FLUSH: u32 = 64;
 
 /// All rows; those whose programs are not here are told as missing.
