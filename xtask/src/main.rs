@@ -35,6 +35,8 @@ enum Chore {
     Test(test::Options),
     /// Layers, sizes, file headers, links, dependencies: the rules that no compiler checks
     Tidy,
+    /// Writes crates/vdisk/CONFORMANCE.md from the list of cases and the marks of the tests
+    Conformance,
     /// Measurements that anybody can repeat; without a name they are listed
     Bench(bench::Options),
     /// Run the fuzz targets; needs a nightly compiler and cargo-fuzz
@@ -60,6 +62,7 @@ fn run(chore: Chore) -> Result<bool> {
     match chore {
         Chore::Test(options) => test::run(&root, &options),
         Chore::Tidy => tidy::run(&root),
+        Chore::Conformance => tidy::write_conformance(&root),
         Chore::Bench(options) => bench::run(&root, &options),
         Chore::Fuzz(options) => fuzz::run(&root, &options),
         Chore::Differential(options) => differential::run(&root, &options),

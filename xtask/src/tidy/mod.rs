@@ -3,6 +3,7 @@
 //! Every check is a pure function from the tree (and cargo's metadata) to findings. A rule is stated once, in
 //! its file; what a rule needs to know about this workspace stands in the tables `xtask/*.txt`.
 
+pub(crate) mod conformance;
 mod decisions;
 mod dependencies;
 mod headers;
@@ -35,6 +36,14 @@ pub(crate) fn run(root: &Path) -> Result<bool> {
     Ok(findings.is_empty())
 }
 
+/// Writes the page of conformance cases anew from the list and the tests' marks.
+pub(crate) fn write_conformance(root: &Path) -> Result<bool> {
+    let page = conformance::page(&Tree::load(root)?);
+    std::fs::write(root.join(conformance::PAGE), page)?;
+    println!("wrote {}", conformance::PAGE);
+    Ok(true)
+}
+
 /// All findings, in the order of their places.
 fn check(tree: &Tree, packages: &[Package], root: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -52,6 +61,7 @@ fn check(tree: &Tree, packages: &[Package], root: &Path) -> Vec<Finding> {
     findings.extend(text::check(tree));
     findings.extend(tools::check(tree));
     findings.extend(decisions::check(tree));
+    findings.extend(conformance::check(tree));
     findings.sort();
     findings
 }
