@@ -164,6 +164,14 @@ pub enum Error {
         /// Name of the file.
         file: String,
     },
+    /// The first bytes say VHDX, the last ones a fixed VHD, and the name says neither.
+    #[error(
+        "{file} begins as a VHDX and ends as a fixed VHD; a guest can write either, so neither is believed."
+    )]
+    BothFormats {
+        /// Name of the file.
+        file: String,
+    },
     /// A parent path that stands in an image leads out of the child's folder.
     #[error("The parent path {path} in {file} is not followed: {why}.")]
     ParentPathNotFollowed {
@@ -223,6 +231,7 @@ impl Error {
             Self::ParentPathNotFollowed { .. } => "VD-016",
             Self::NotResized { .. } => "VD-017",
             Self::HasReaders { .. } => "VD-018",
+            Self::BothFormats { .. } => "VD-019",
             Self::Stopped { .. } => "VD-020",
         }
     }
@@ -265,6 +274,7 @@ impl Error {
                  GetVHDSnapshotInformation)."
                     .into()
             }
+            Self::BothFormats { .. } => "Give the file the extension of its format, .vhdx or .vhd.".into(),
             Self::ParentPathNotFollowed { .. } => {
                 "Copy the parent beside the child, or say which local file this path means.".into()
             }

@@ -25,6 +25,7 @@ fn every_error() -> Vec<Error> {
         Error::OutOfRange { file: file(), offset: 10, length: 5, capacity: 12 },
         Error::BadOptions { file: file(), what: "the disk size is 0".into() },
         Error::VhdSet { file: "cluster.vhds".into() },
+        Error::BothFormats { file: "disk.img".into() },
         Error::ParentPathNotFollowed {
             file: file(),
             path: r"..\sql.vhdx".into(),
@@ -51,6 +52,7 @@ VD-012 sql.avhdx cannot be used in this chain: it is its own ancestor. | Check t
 VD-013 5 bytes at 10 reach beyond the end of sql.avhdx (12 bytes). | Read or write inside the disk's size only.
 VD-014 Cannot create sql.avhdx: the disk size is 0. | Choose a size that the VHDX format allows.
 VD-015 cluster.vhds is a VHD Set, which holds no disk data itself. | Name the .avhdx file that the host gives for this set (Get-VHD, or SnapshotPath of GetVHDSnapshotInformation).
+VD-019 disk.img begins as a VHDX and ends as a fixed VHD; a guest can write either, so neither is believed. | Give the file the extension of its format, .vhdx or .vhd.
 VD-016 The parent path ..\sql.vhdx in sql.avhdx is not followed: it leaves the child's folder. | Copy the parent beside the child, or say which local file this path means.
 VD-017 Cannot resize sql.avhdx: there is data at 7. | Choose a size that the VHDX format allows; to make the disk smaller, free its end in the guest first or allow its end to be cut off.
 VD-018 sql.avhdx is still being read through a view of its writer. | Close what still reads the disk, then run again.

@@ -2,7 +2,9 @@
 //!
 //! A VHDX is known by its first bytes. A VHD is known by its footer, which stands at the end and, in
 //! sparse files, also at the start. The bytes of a raw disk belong to a guest, who may write anything
-//! there, so a raw disk is never guessed, and a file that is both at once is refused.
+//! there, so a raw disk is never guessed. The first bytes of a fixed VHD and the last ones of a VHDX are a
+//! guest's too: of a file that is both at once the extension of its name, which no guest chooses, is
+//! believed, and without one it is refused.
 
 use std::sync::Arc;
 
@@ -31,6 +33,15 @@ pub(crate) enum Layer {
     Missing { child: Arc<dyn FileIo>, locator: ParentLocator },
 }
 
+/// Whether a name says VHD (true) or VHDX (false), if it says either.
+fn is_named_vhd(name: &str) -> Option<bool> {
+    match vhdset::extension(name)?.to_ascii_lowercase().as_str() {
+        "vhd" | "avhd" => Some(true),
+        "vhdx" | "avhdx" => Some(false),
+        _ => None,
+    }
+}
+
 impl Layer {
     /// Opens a file of either format for reading.
     pub(crate) fn open(file: Arc<dyn FileIo>) -> Result<Self> {
@@ -38,12 +49,13 @@ impl Layer {
             return Err(Error::VhdSet { file: file.name().to_owned() });
         }
         let unreadable = |error| Error::io(file.name(), "read", error);
-        let is_vhdx = vhdx::has_signature(&*file).map_err(unreadable)?;
-        if is_vhdx && vhd::ends_as_fixed_disk(&*file).map_err(unreadable)? {
-            let what = "it begins as a VHDX and ends as a fixed VHD, and only one can be right";
-            return Err(Error::damaged(file.name(), what));
-        }
-        if !is_vhdx && vhd::has_footer_cookie(&*file).map_err(unreadable)? {
+        let begins_as_vhdx = vhdx::has_signature(&*file).map_err(unreadable)?;
+        let is_vhd = if begins_as_vhdx && vhd::ends_as_fixed_disk(&*file).map_err(unreadable)? {
+            is_named_vhd(file.name()).ok_or_else(|| Error::BothFormats { file: file.name().to_owned() })?
+        } else {
+            !begins_as_vhdx && vhd::has_footer_cookie(&*file).map_err(unreadable)?
+        };
+        if is_vhd {
             return Ok(Self::Vhd(Arc::new(VhdImage::open(file)?)));
         }
         Ok(Self::Vhdx(Arc::new(Image::open(file)?)))

@@ -7,8 +7,13 @@
 
 /// Whether a file's name says that it is a VHD Set.
 pub(crate) fn is_named_so(name: &str) -> bool {
-    let extension = name.rsplit(['/', '\\']).next().and_then(|name| name.rsplit_once('.'));
-    extension.is_some_and(|(_, extension)| extension.eq_ignore_ascii_case("vhds"))
+    extension(name).is_some_and(|extension| extension.eq_ignore_ascii_case("vhds"))
+}
+
+/// What follows the last dot of a file's name, if anything does.
+pub(crate) fn extension(name: &str) -> Option<&str> {
+    let (_, extension) = name.rsplit(['/', '\\']).next()?.rsplit_once('.')?;
+    Some(extension)
 }
 
 #[cfg(test)]

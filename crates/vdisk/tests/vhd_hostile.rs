@@ -10,7 +10,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{MIB, bytes_of, content, pattern};
+use common::{MIB, bytes_of, content, pattern, small_disk};
 use proptest::prelude::*;
 use vdisk::{Disk, FileIo, MemoryFile, VhdOptions, VhdWriter};
 
@@ -263,8 +263,30 @@ fn a_fixed_disk_that_begins_as_another_format_is_not_taken_for_it() {
 
     disk.write_at(0, b"vhdxfile").unwrap();
     disk.close().unwrap();
-    let error = Disk::open(Arc::new(file)).unwrap_err();
-    assert!(error.to_string().contains("begins as a VHDX and ends as a fixed VHD"), "{error}");
+    let bytes = bytes_of(&file);
+    let opened = |name: &str| Disk::open(Arc::new(MemoryFile::with_bytes(name, &bytes)));
+    assert!(content(&opened("guest.VHD").unwrap()).starts_with(b"vhdxfile"), "its name decides");
+    assert_eq!(opened("guest.img").unwrap_err().code(), "VD-019");
+    assert_eq!(opened("guest.vhdx").unwrap_err().code(), "VD-004", "as a VHDX it is damaged");
+}
+
+/// The last bytes of a VHDX are the guest's as well, if its last block is written to its end.
+// case 2
+#[test]
+fn a_vhdx_that_ends_as_a_fixed_disk_is_read_by_its_name() {
+    // The file below has 5 MiB, and a footer tells the length of its own file.
+    let (other, capacity) = (MemoryFile::new("other.vhd"), 5 * MIB - 512);
+    VhdWriter::create(Arc::new(other.clone()), &VhdOptions::fixed(capacity)).unwrap().close().unwrap();
+    let footer = bytes_of(&other)[capacity as usize..].to_vec();
+    let (file, mut disk) = small_disk(4 * MIB);
+    disk.write_at(MIB - 512, &footer).unwrap();
+    disk.close().unwrap();
+
+    let opened = |name: &str| Disk::open(Arc::new(MemoryFile::with_bytes(name, &bytes_of(&file))));
+
+    let bytes = content(&opened("guest.avhdx").unwrap());
+    assert!(bytes[MIB as usize - 512..MIB as usize] == footer);
+    assert_eq!(opened("guest").unwrap_err().code(), "VD-019");
 }
 
 proptest! {

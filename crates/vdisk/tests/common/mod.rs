@@ -7,6 +7,7 @@
     reason = "each test file uses a part"
 )]
 
+pub(crate) mod chain_files;
 pub(crate) mod damage;
 pub(crate) mod guest;
 pub(crate) mod log;
