@@ -60,6 +60,12 @@ pub(crate) enum Error {
     FormatUnknown { path: PathBuf },
     #[error("There is no rule {id}.")]
     RuleUnknown { id: String },
+    #[error("There is no volume {wanted}; there are {}.", has.join(", "))]
+    VolumeUnknown { wanted: String, has: Vec<String> },
+    #[error("There are {} volumes with files: {}.", has.len(), has.join(", "))]
+    VolumeUnnamed { has: Vec<String> },
+    #[error("No volume has files that can be read; there are {}.", has.join(", "))]
+    NoFiles { has: Vec<String> },
     #[error("{what} stopped unexpectedly: {problem}.")]
     Internal { what: &'static str, problem: String },
 }
@@ -94,6 +100,9 @@ impl Error {
             Self::Interrupted { .. } => "CL-024",
             Self::FormatUnknown { .. } => "CL-025",
             Self::RuleUnknown { .. } => "CL-026",
+            Self::VolumeUnknown { .. } => "CL-027",
+            Self::VolumeUnnamed { .. } => "CL-028",
+            Self::NoFiles { .. } => "CL-029",
         }
     }
 
@@ -130,6 +139,10 @@ impl Error {
             Self::Interrupted { .. } => "run it again".to_owned(),
             Self::FormatUnknown { .. } => "name the format with --to".to_owned(),
             Self::RuleUnknown { .. } => "see `refpoint disk check --rules`".to_owned(),
+            Self::VolumeUnknown { .. } | Self::VolumeUnnamed { .. } => {
+                "name one of them with --volume".to_owned()
+            }
+            Self::NoFiles { .. } => "see `refpoint disk volumes` for what lies on each".to_owned(),
             Self::Internal { .. } => "run the command again and report it if it happens twice".to_owned(),
         }
     }
@@ -152,6 +165,7 @@ impl Error {
             | Self::PointAmbiguous { .. }
             | Self::SourceUnnamed { .. }
             | Self::DiskUnnamed { .. }
+            | Self::VolumeUnnamed { .. }
             | Self::FormatUnknown { .. } => Exit::Usage,
             Self::NoHosts
             | Self::HostUnknown { .. }
@@ -159,6 +173,8 @@ impl Error {
             | Self::PointUnknown { .. }
             | Self::NoPoints
             | Self::DiskUnknown { .. }
+            | Self::VolumeUnknown { .. }
+            | Self::NoFiles { .. }
             | Self::RuleUnknown { .. } => Exit::NotFound,
             Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => Exit::NotFound,
             Self::SettingsDamaged { .. } => Exit::BadData,

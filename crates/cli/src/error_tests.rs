@@ -68,6 +68,9 @@ fn the_rest() -> Vec<Error> {
         Error::Interrupted { left: "nothing of it is left" },
         Error::FormatUnknown { path: "/disks/sql01.bin".into() },
         Error::RuleUnknown { id: "VHDX-9".into() },
+        Error::VolumeUnknown { wanted: "disk0/part9".into(), has: vec!["disk0/part1".into()] },
+        Error::VolumeUnnamed { has: vec!["disk0/part1".into(), "lvm/vg0/root".into()] },
+        Error::NoFiles { has: vec!["disk0/part1".into()] },
         Error::Internal { what: "The transfer", problem: "task panicked".into() },
     ]
 }

@@ -54,6 +54,9 @@ impl Exit {
         let (area, number) = code.split_once('-').unwrap_or((code, ""));
         match (area, number.parse().unwrap_or(0)) {
             ("VD", 2..=12) => Self::BadData,
+            ("GF", 2) => Self::BadData,
+            ("GF", 4 | 7) => Self::NotFound,
+            ("GF", 5 | 6) => Self::Usage,
             ("RP", 1 | 18..=20) => Self::NotFound,
             ("RP", 11..=13) => Self::BadData,
             ("RP", 2..=10 | 14..=17) => Self::Repository,

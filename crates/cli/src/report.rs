@@ -64,7 +64,7 @@ impl Failure {
         }
         // Formats, repository and recovery begin their sentences with a capital or with a file's name, which has
         // to stay as it is spelled; the others begin with a small word.
-        let capital = !matches!(code.get(..2), Some("VD" | "RP" | "RC"));
+        let capital = !matches!(code.get(..2), Some("VD" | "GF" | "RP" | "RC"));
         let causes = causes.iter().map(|cause| as_sentence(cause, capital)).collect();
         let (sentence, next_step) = (as_sentence(&sentence, capital), as_sentence(next_step, true));
         Self { code: code.to_owned(), sentence, causes, next_step, retry, exit }
@@ -173,7 +173,7 @@ macro_rules! failure_from {
     )+};
 }
 
-failure_from!(vdisk, repository, hyperv, protection, recovery, simulator);
+failure_from!(vdisk, guestfs, repository, hyperv, protection, recovery, simulator);
 
 #[cfg(test)]
 mod tests {

@@ -5,9 +5,13 @@ mod compare;
 mod convert;
 mod create;
 mod digest;
+mod get;
+mod guest;
 mod info;
+mod ls;
 mod map;
 mod source;
+mod volumes;
 mod work;
 
 use clap::Subcommand;
@@ -17,7 +21,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::report::Outcome;
 
-/// Look at, check, convert and compare virtual disk files
+/// Look at, check, convert and compare virtual disk files, and reach the files inside them
 #[derive(Debug, Subcommand)]
 pub(crate) enum DiskCommand {
     Info(info::InfoArgs),
@@ -27,6 +31,9 @@ pub(crate) enum DiskCommand {
     Create(create::CreateArgs),
     Compare(compare::CompareArgs),
     Digest(digest::DigestArgs),
+    Volumes(volumes::VolumesArgs),
+    Ls(ls::LsArgs),
+    Get(get::GetArgs),
 }
 
 /// Runs `refpoint disk …`.
@@ -39,6 +46,9 @@ pub(crate) async fn run(context: &Context, command: DiskCommand) -> Outcome<Exit
         DiskCommand::Create(args) => create::run(context, &args),
         DiskCommand::Compare(args) => compare::run(context, &args).await,
         DiskCommand::Digest(args) => digest::run(context, &args).await,
+        DiskCommand::Volumes(args) => volumes::run(context, &args),
+        DiskCommand::Ls(args) => ls::run(context, &args),
+        DiskCommand::Get(args) => get::run(context, args).await,
     }
 }
 

@@ -19,6 +19,16 @@ pub(super) async fn watched<T: Send + 'static>(
     what: &str,
     work: impl FnOnce(&Watch<'_>) -> vdisk::Result<T> + Send + 'static,
 ) -> Outcome<T> {
+    Ok(watched_by(context, total, what, work).await??)
+}
+
+/// As [`watched`], for work with any result.
+pub(super) async fn watched_by<T: Send + 'static>(
+    context: &Context,
+    total: u64,
+    what: &str,
+    work: impl FnOnce(&Watch<'_>) -> T + Send + 'static,
+) -> Outcome<T> {
     let progress = context.output.progress(total, what);
     let asked = Arc::new(AtomicBool::new(false));
     let mut interrupt = Interrupt::listen()?;
@@ -40,5 +50,5 @@ pub(super) async fn watched<T: Send + 'static>(
         what: "The work on the disk",
         problem: error.to_string(),
     };
-    Ok(joined.map_err(ended)??)
+    Ok(joined.map_err(ended)?)
 }
