@@ -1,7 +1,8 @@
 //! The commands that tests run: found, installed when missing and allowed, else said and skipped.
 //!
 //! Only what is missing is installed, and never at the price of removing another package: on Debian a
-//! second QEMU source can make apt trade one package for another without a word.
+//! second QEMU source can make apt trade one package for another without a word. A name with `/` in it is no command
+//! but a file or folder, seen from the root, that the tests read and that cannot be part of the repository.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -21,7 +22,7 @@ const SYSTEM_FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
 pub(crate) struct Tool {
     /// Line in the table.
     pub(crate) line: usize,
-    /// Name of the command.
+    /// Name of the command, or path of a file or folder.
     pub(crate) command: String,
     /// Debian packages that bring it.
     pub(crate) packages: Vec<String>,
@@ -65,7 +66,9 @@ pub(crate) fn prepare(root: &Path, no_install: bool) -> Result<Available> {
     let text = std::fs::read_to_string(root.join(PATH)).with_context(|| format!("cannot read {PATH}"))?;
     let Ok(tools) = parse(&text) else { bail!("{PATH} cannot be read; cargo xtask tidy says where") };
     let search_path = search_path();
-    let has = |tool: &Tool| is_there(&tool.command, &search_path);
+    let has = |tool: &Tool| {
+        if tool.is_path() { root.join(&tool.command).exists() } else { is_there(&tool.command, &search_path) }
+    };
 
     let packages: BTreeSet<_> = missing(&tools, has).into_iter().flat_map(|tool| tool.packages).collect();
     if !packages.is_empty() && !no_install {
@@ -91,8 +94,17 @@ fn missing(tools: &[Tool], has: impl Fn(&Tool) -> bool) -> Vec<Tool> {
 /// The sentence for a tool that stays missing.
 fn explain(tool: &Tool) -> String {
     let packages = tool.packages.join(" ");
+    let source =
+        if tool.is_path() { String::new() } else { format!(" (Debian: apt-get install {packages})") };
     let tests = if tool.binaries.is_empty() { "nothing".to_owned() } else { tool.binaries.join(", ") };
-    format!("`{}` is not there (Debian: apt-get install {packages}): skipped is {tests}", tool.command)
+    format!("`{}` is not there{source}: skipped is {tests}", tool.command)
+}
+
+impl Tool {
+    /// Whether it is a file or folder and not a command.
+    pub(crate) fn is_path(&self) -> bool {
+        self.command.contains('/')
+    }
 }
 
 fn search_path() -> Vec<PathBuf> {
@@ -174,6 +186,8 @@ mod tests {
         assert_eq!(missing.len(), 1);
         let expected = "`refpoint-none` is not there (Debian: apt-get install some-package): skipped is vdisk::qemu, cli::demo";
         assert_eq!(explain(&missing[0]), expected);
+        let folder = parse("../shared/none - vdisk::specimens\n").unwrap();
+        assert_eq!(explain(&folder[0]), "`../shared/none` is not there: skipped is vdisk::specimens");
     }
 
     #[test]

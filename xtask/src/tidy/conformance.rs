@@ -132,7 +132,7 @@ fn test_at<'a>(lines: &[&str], at: usize, functions: &'a [Function]) -> Option<&
     let around = || {
         let holds =
             |function: &&Function| (function.line..function.line + function.lines).contains(&(at + 1));
-        functions.iter().filter(holds).next_back()
+        functions.iter().rfind(holds)
     };
     follows.or_else(around).map(|function| function.name.as_str())
 }
