@@ -143,9 +143,14 @@ impl MapBuilder {
         self.done[usize::from(level)].insert(index, child);
     }
 
-    /// Sets an object at the end unless it is known.
+    /// Sets an object at the end unless it is known, by itself or as a part of a node that is: a complete node has
+    /// taken its children, and a hidden one has none.
     pub(super) fn set_if_absent(&mut self, level: u8, index: u64, child: Child) {
-        self.done[usize::from(level)].entry(index).or_insert(child);
+        let is_within =
+            |at: u8| self.done[usize::from(at)].contains_key(&(index >> (10 * u32::from(at - level))));
+        if !(level..=self.levels).any(is_within) {
+            self.set(level, index, child);
+        }
     }
 
     /// Nodes of `level` with at least one known child.

@@ -125,3 +125,15 @@ proptest! {
         runtime.unwrap().block_on(run_model(block_bytes, first_sectors, backups));
     }
 }
+
+/// Found by the property above: when a disk grew past the span of its base's map and all of it was put, the base's
+/// root took the place of the new first leaf, and the point showed the old content there.
+#[tokio::test]
+async fn a_grown_disk_that_is_written_whole_reads_back() {
+    let whole = |act| vec![Stretch { skip_blocks: 0, blocks: 17, act }];
+    for act in [Act::Noise(0), Act::Hole] {
+        let first = Backup { grow_sectors: 0, based: false, stretches: whole(Act::Text(1)) };
+        let second = Backup { grow_sectors: 1116, based: true, stretches: whole(act) };
+        run_model(65536, 933, vec![first, second]).await;
+    }
+}
