@@ -33,6 +33,22 @@ pub(crate) enum Layer {
     Missing { child: Arc<dyn FileIo>, locator: ParentLocator },
 }
 
+/// The format that a file's bytes tell, and its name where a guest could have written those bytes; `None` for a
+/// file that is neither VHDX nor VHD.
+pub(crate) fn format_of(file: &dyn FileIo) -> Result<Option<DiskFormat>> {
+    let unreadable = |error| Error::io(file.name(), "read", error);
+    let is_vhdx = vhdx::has_signature(file).map_err(unreadable)?;
+    if is_vhdx && vhd::ends_as_fixed_disk(file).map_err(unreadable)? {
+        let is_vhd =
+            is_named_vhd(file.name()).ok_or_else(|| Error::BothFormats { file: file.name().to_owned() })?;
+        return Ok(Some(if is_vhd { DiskFormat::Vhd } else { DiskFormat::Vhdx }));
+    }
+    if is_vhdx {
+        return Ok(Some(DiskFormat::Vhdx));
+    }
+    Ok(vhd::has_footer_cookie(file).map_err(unreadable)?.then_some(DiskFormat::Vhd))
+}
+
 /// Whether a name says VHD (true) or VHDX (false), if it says either.
 fn is_named_vhd(name: &str) -> Option<bool> {
     match vhdset::extension(name)?.to_ascii_lowercase().as_str() {
@@ -48,17 +64,11 @@ impl Layer {
         if vhdset::is_named_so(file.name()) {
             return Err(Error::VhdSet { file: file.name().to_owned() });
         }
-        let unreadable = |error| Error::io(file.name(), "read", error);
-        let begins_as_vhdx = vhdx::has_signature(&*file).map_err(unreadable)?;
-        let is_vhd = if begins_as_vhdx && vhd::ends_as_fixed_disk(&*file).map_err(unreadable)? {
-            is_named_vhd(file.name()).ok_or_else(|| Error::BothFormats { file: file.name().to_owned() })?
-        } else {
-            !begins_as_vhdx && vhd::has_footer_cookie(&*file).map_err(unreadable)?
-        };
-        if is_vhd {
-            return Ok(Self::Vhd(Arc::new(VhdImage::open(file)?)));
+        match format_of(&*file)? {
+            Some(DiskFormat::Vhd) => Ok(Self::Vhd(Arc::new(VhdImage::open(file)?))),
+            // A file of neither format is refused there, with what it looks like.
+            _ => Ok(Self::Vhdx(Arc::new(Image::open(file)?))),
         }
-        Ok(Self::Vhdx(Arc::new(Image::open(file)?)))
     }
 
     pub(crate) fn file(&self) -> &Arc<dyn FileIo> {

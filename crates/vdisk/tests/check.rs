@@ -286,6 +286,7 @@ fn every_rule_is_found_in_a_file_damaged_just_so() {
         "VHDX-2.5.1.2-bitmap-without-parent",
         "CHAIN-2.6.2.6-parent-identity",
         "CHAIN-2.6.2.4-sector-size",
+        "CHAIN-2.6.2.6-not-a-chain",
         "CHAIN-1-change-tracking-file",
     ];
     seen.extend(elsewhere);

@@ -139,3 +139,23 @@ fn sound_files_have_no_finding() {
         assert_eq!(report(&written(kind)).findings, [], "{kind:?}");
     }
 }
+
+/// A guest can write the head of a VHDX into its fixed disk; reader and validator take the file for the same format.
+#[test]
+fn a_fixed_disk_that_begins_as_a_vhdx_is_checked_as_what_it_is_read_as() {
+    let mut bytes = written(CreateKind::Fixed);
+    bytes[..8].copy_from_slice(b"vhdxfile");
+    assert_eq!(report(&bytes).findings, []);
+    let unnamed: Arc<dyn FileIo> = Arc::new(MemoryFile::with_bytes("disk", &bytes));
+    assert_eq!(check(&[unnamed]).unwrap_err().code(), "VD-019");
+}
+
+#[test]
+fn files_that_are_no_chain_are_told() {
+    let file = |name: &str| -> Arc<dyn FileIo> {
+        Arc::new(MemoryFile::with_bytes(name, &written(CreateKind::Dynamic)))
+    };
+    let report = check(&[file("one.vhd"), file("two.vhd")]).unwrap();
+    assert_eq!(found_rules(&report), BTreeSet::from(["CHAIN-2.6.2.6-not-a-chain"]));
+    assert_eq!((report.findings[0].object.as_str(), report.is_sound()), ("two.vhd", false));
+}

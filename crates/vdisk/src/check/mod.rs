@@ -20,8 +20,10 @@ pub(crate) mod vhdx_rules;
 
 use std::sync::Arc;
 
+use crate::disk::DiskFormat;
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
+use crate::layer::format_of;
 
 pub use report::{Finding, Omitted, Report};
 pub use rule::{Rule, Severity, rule, rules};
@@ -42,18 +44,13 @@ pub fn check(files: &[Arc<dyn FileIo>]) -> Result<Report> {
 }
 
 fn check_file(file: &Arc<dyn FileIo>, findings: &mut Findings) -> Result<()> {
-    let unreadable = |error| Error::io(file.name(), "read", error);
-    let length = file.len().map_err(unreadable)?;
-    let mut start = [0; 8];
-    if length >= start.len() as u64 {
-        file.read_at(0, &mut start).map_err(unreadable)?;
+    match format_of(&**file)? {
+        Some(DiskFormat::Vhd) => crate::vhd::check::check(file, findings),
+        Some(_) => crate::vhdx::check::check(file, findings),
+        None => {
+            let looks_like =
+                crate::detect::looks_like(&**file).map_err(|error| Error::io(file.name(), "read", error))?;
+            Err(Error::NotVhdx { file: file.name().to_owned(), looks_like })
+        }
     }
-    if &start == b"vhdxfile" {
-        return crate::vhdx::check::check(file, findings);
-    }
-    if crate::vhd::has_footer_cookie(&**file).map_err(unreadable)? {
-        return crate::vhd::check::check(file, findings);
-    }
-    let looks_like = crate::detect::looks_like(&**file).map_err(unreadable)?;
-    Err(Error::NotVhdx { file: file.name().to_owned(), looks_like })
 }
