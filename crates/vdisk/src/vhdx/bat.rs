@@ -102,10 +102,16 @@ const SKIPPED_PAGES_MAX: u64 = 1024;
 type Page = Box<[AtomicU64]>;
 
 /// The table in memory. Pages that hold only zeros take none until an entry in them is set.
-#[derive(Debug)]
 pub(super) struct Bat {
     pages: Box<[OnceLock<Page>]>,
     count: u64,
+}
+
+/// Without its entries, of which there can be millions.
+impl std::fmt::Debug for Bat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Bat of {} entries", self.count)
+    }
 }
 
 impl Bat {
