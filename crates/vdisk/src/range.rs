@@ -4,6 +4,8 @@
 //! transfer. It is always sorted, disjoint and coalesced, so two equal sets compare equal and each
 //! set operation is one pass over both sides.
 
+use crate::number::align_up;
+
 /// A half-open range of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ByteRange {
@@ -36,6 +38,14 @@ impl ByteRange {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The range in three parts: up to the next border of units counted from 0, the whole units, and what is
+    /// left of the last one. Each may be empty.
+    pub(crate) fn split_at_units(&self, unit: u64) -> [Self; 3] {
+        let head = align_up(self.start, unit).min(self.end);
+        let tail = (self.end - self.end % unit).max(head);
+        [Self::new(self.start, head), Self::new(head, tail), Self::new(tail, self.end)]
     }
 
     /// What this range shares with another.

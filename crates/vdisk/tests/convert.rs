@@ -11,10 +11,10 @@ mod common;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use common::qemu_img::qemu_img;
 use common::{MIB, content, pattern, small_disk};
 use vdisk::{
     CreateKind, Disk, DiskKind, Error, Existing, FileIo, LocalFile, MemoryFile, Target, convert, write_image,
@@ -52,15 +52,6 @@ fn raw_disk(path: &Path) -> Disk {
     file.write_at(300 * MIB, &vec![0; 8 << 20]).unwrap();
     file.write_at(530 * MIB, &pattern(7, 5 * MIB + 77)).unwrap();
     Disk::open_raw(Arc::new(LocalFile::open_read(path).unwrap())).unwrap()
-}
-
-fn qemu_img(arguments: &[&str]) -> String {
-    let output = Command::new("qemu-img").args(arguments).output();
-    let output = output.unwrap_or_else(|error| panic!("qemu-img is needed by this test: {error}"));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "qemu-img {arguments:?}: {text}{errors}");
-    text
 }
 
 // case 59

@@ -10,20 +10,11 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
+use common::qemu_img::qemu_img;
 use common::{MIB, copy_disk, pattern};
 use vdisk::{ByteRange, CreateKind, CreateOptions, Disk, DiskKind, FileIo, LocalFile, WritableDisk};
-
-fn qemu_img(arguments: &[&str]) -> String {
-    let output = Command::new("qemu-img").args(arguments).output();
-    let output = output.unwrap_or_else(|error| panic!("qemu-img is needed by this test: {error}"));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "qemu-img {arguments:?}: {text}{errors}");
-    text
-}
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()

@@ -9,20 +9,11 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
+use common::qemu_img::qemu_img;
 use common::{MIB, bytes_of, content, copy_of, pattern};
 use vdisk::{ByteRange, Disk, DiskKind, Error, FileIo, LocalFile, MemoryFile, VhdOptions, VhdWriter};
-
-fn qemu_img(arguments: &[&str]) -> String {
-    let output = Command::new("qemu-img").args(arguments).output();
-    let output = output.unwrap_or_else(|error| panic!("qemu-img is needed by this test: {error}"));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "qemu-img {arguments:?}: {text}{errors}");
-    text
-}
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()

@@ -14,6 +14,8 @@ pub mod files;
 #[path = "../../../vdisk/tests/fuzz_bodies/input.rs"]
 pub mod input;
 pub mod oracle;
+#[path = "../../../vdisk/tests/fuzz_bodies/replay.rs"]
+pub mod replay;
 pub mod tables;
 
 /// Runs one input; panics when something does not hold.

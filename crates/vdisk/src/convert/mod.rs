@@ -23,6 +23,7 @@ use crate::disk::{Disk, DiskFormat};
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
 use crate::id::DiskId;
+use crate::number::index;
 use crate::vhd::{self, VhdOptions};
 use crate::vhdx::{self, CreateKind, CreateOptions};
 
@@ -70,6 +71,23 @@ pub(crate) trait Sink {
 
     /// Makes everything durable, the headers last.
     fn finish(&mut self) -> Result<()>;
+}
+
+/// Cuts data at the borders of blocks: `write(block, place in it, bytes)` for each piece, in order.
+pub(crate) fn for_each_block(
+    mut offset: u64,
+    mut data: &[u8],
+    block_bytes: u64,
+    mut write: impl FnMut(u64, u64, &[u8]) -> Result<()>,
+) -> Result<()> {
+    while !data.is_empty() {
+        let in_block = offset % block_bytes;
+        let (part, rest) = data.split_at(data.len().min(index(block_bytes - in_block)));
+        write(offset / block_bytes, in_block, part)?;
+        offset += part.len() as u64;
+        data = rest;
+    }
+    Ok(())
 }
 
 /// Writes the disk as a new file at `path`. The file appears under its name once it is complete and

@@ -146,10 +146,8 @@ impl VhdWriter {
     /// Writes `data` at `offset`. A sector written in part is read first.
     pub fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<()> {
         let range = self.chain.check_range(offset, data.len() as u64)?;
-        let (head, tail) = sector_bounds(range);
+        let [first, whole, last] = range.split_at_units(SECTOR);
         let part = |range: ByteRange| &data[index(range.start - offset)..index(range.end - offset)];
-        let (first, whole, last) =
-            (ByteRange::new(range.start, head), ByteRange::new(head, tail), ByteRange::new(tail, range.end));
         self.write_part_of_sector(first, part(first))?;
         self.write_sectors(whole, Some(part(whole)))?;
         self.write_part_of_sector(last, part(last))
@@ -159,11 +157,11 @@ impl VhdWriter {
     /// would show a parent's data, are written.
     pub fn write_zeroes(&mut self, range: ByteRange) -> Result<()> {
         let range = self.chain.check_range(range.start, range.len())?;
-        let (head, tail) = sector_bounds(range);
-        for edge in [ByteRange::new(range.start, head), ByteRange::new(tail, range.end)] {
+        let [first, whole, last] = range.split_at_units(SECTOR);
+        for edge in [first, last] {
             self.write_part_of_sector(edge, &ZEROS[..index(edge.len())])?;
         }
-        self.write_sectors(ByteRange::new(head, tail), None)
+        self.write_sectors(whole, None)
     }
 
     /// Returns once everything written so far is durable and the file is complete.
@@ -363,10 +361,4 @@ impl Drop for VhdWriter {
         // Nobody is left to be told; `close` is the way to learn of a failure.
         let _ = self.flush();
     }
-}
-
-/// End of the sector that the range begins inside of, and start of the one it ends inside of.
-fn sector_bounds(range: ByteRange) -> (u64, u64) {
-    let head = align_up(range.start, SECTOR).min(range.end);
-    (head, (range.end - range.end % SECTOR).max(head))
 }

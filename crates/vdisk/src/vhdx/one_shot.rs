@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::bat::{entry, state};
 use super::create::{Blueprint, CreateOptions};
-use crate::convert::Sink;
+use crate::convert::{Sink, for_each_block};
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
 use crate::number::index;
@@ -77,17 +77,12 @@ impl OneShot {
 }
 
 impl Sink for OneShot {
-    fn write(&mut self, mut offset: u64, mut data: &[u8]) -> Result<()> {
+    fn write(&mut self, offset: u64, data: &[u8]) -> Result<()> {
         let block_bytes = self.blueprint.geometry.block();
-        while !data.is_empty() {
-            let in_block = offset % block_bytes;
-            let (part, rest) = data.split_at(data.len().min(index(block_bytes - in_block)));
-            let place = self.place(offset / block_bytes)?;
-            self.put(place + in_block, part)?;
-            offset += part.len() as u64;
-            data = rest;
-        }
-        Ok(())
+        for_each_block(offset, data, block_bytes, |block, in_block, part| {
+            let place = self.place(block)?;
+            self.put(place + in_block, part)
+        })
     }
 
     fn finish(&mut self) -> Result<()> {

@@ -19,7 +19,7 @@ use super::space::ZEROS;
 use crate::chain::Chain;
 use crate::disk::Disk;
 use crate::error::Result;
-use crate::number::{MIB, align_up, index};
+use crate::number::{MIB, index};
 use crate::range::ByteRange;
 
 /// Blocks that one step of a long write or clearing plans at once, which bounds its memory.
@@ -110,32 +110,25 @@ impl WritableDisk {
             self.begin_change()?;
             return self.write_file(file_offset, data);
         }
-        let (head, tail) = self.sector_bounds(range);
+        let [first, whole, last] = range.split_at_units(self.sector());
         let part = |range: ByteRange| &data[index(range.start - offset)..index(range.end - offset)];
-        self.write_part_of_sector(
-            ByteRange::new(range.start, head),
-            part(ByteRange::new(range.start, head)),
-        )?;
-        self.write_sectors(ByteRange::new(head, tail), Some(part(ByteRange::new(head, tail))))?;
-        self.write_part_of_sector(ByteRange::new(tail, range.end), part(ByteRange::new(tail, range.end)))
+        self.write_part_of_sector(first, part(first))?;
+        self.write_sectors(whole, Some(part(whole)))?;
+        self.write_part_of_sector(last, part(last))
     }
 
     /// Makes a range read as zeros, by the state of blocks where that is enough.
     pub fn write_zeroes(&mut self, range: ByteRange) -> Result<()> {
         let range = self.chain.check_range(range.start, range.len())?;
-        let (head, tail) = self.sector_bounds(range);
-        for edge in [ByteRange::new(range.start, head), ByteRange::new(tail, range.end)] {
+        let [first, whole, last] = range.split_at_units(self.sector());
+        for edge in [first, last] {
             self.write_part_of_sector(edge, &ZEROS[..index(edge.len())])?;
         }
-        self.write_sectors(ByteRange::new(head, tail), None)
+        self.write_sectors(whole, None)
     }
 
-    /// End of the sector that the range begins inside of, and start of the one it ends inside of.
-    fn sector_bounds(&self, range: ByteRange) -> (u64, u64) {
-        let sector = u64::from(self.image.geometry.logical_sector);
-        let head = align_up(range.start, sector).min(range.end);
-        let tail = (range.end - range.end % sector).max(head);
-        (head, tail)
+    fn sector(&self) -> u64 {
+        self.image.geometry.logical_sector.into()
     }
 
     fn write_part_of_sector(&mut self, range: ByteRange, data: &[u8]) -> Result<()> {

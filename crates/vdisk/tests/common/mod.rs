@@ -12,6 +12,7 @@ pub(crate) mod damage;
 pub(crate) mod guest;
 pub(crate) mod log;
 pub(crate) mod power_cut;
+pub(crate) mod qemu_img;
 pub(crate) mod sha256;
 
 use std::sync::Arc;

@@ -20,6 +20,7 @@ pub mod input;
 pub mod oracle;
 pub mod parent_locator;
 pub mod plain;
+pub mod replay;
 pub mod vhd_open;
 pub mod vhdx_log;
 pub mod vhdx_open;
