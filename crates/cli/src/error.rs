@@ -60,6 +60,8 @@ pub(crate) enum Error {
     FormatUnknown { path: PathBuf },
     #[error("There is no rule {id}.")]
     RuleUnknown { id: String },
+    #[error("{option} goes only with {formats}.")]
+    OptionUnfit { option: &'static str, formats: &'static str },
     #[error("There is no volume {wanted}; there are {}.", has.join(", "))]
     VolumeUnknown { wanted: String, has: Vec<String> },
     #[error("There are {} volumes with files: {}.", has.len(), has.join(", "))]
@@ -103,6 +105,7 @@ impl Error {
             Self::VolumeUnknown { .. } => "CL-027",
             Self::VolumeUnnamed { .. } => "CL-028",
             Self::NoFiles { .. } => "CL-029",
+            Self::OptionUnfit { .. } => "CL-030",
         }
     }
 
@@ -142,6 +145,7 @@ impl Error {
             Self::VolumeUnknown { .. } | Self::VolumeUnnamed { .. } => {
                 "name one of them with --volume".to_owned()
             }
+            Self::OptionUnfit { .. } => "leave it out, or choose another format with --to".to_owned(),
             Self::NoFiles { .. } => "see `refpoint disk volumes` for what lies on each".to_owned(),
             Self::Internal { .. } => "run the command again and report it if it happens twice".to_owned(),
         }
@@ -166,6 +170,7 @@ impl Error {
             | Self::SourceUnnamed { .. }
             | Self::DiskUnnamed { .. }
             | Self::VolumeUnnamed { .. }
+            | Self::OptionUnfit { .. }
             | Self::FormatUnknown { .. } => Exit::Usage,
             Self::NoHosts
             | Self::HostUnknown { .. }

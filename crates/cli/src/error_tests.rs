@@ -70,6 +70,7 @@ fn the_rest() -> Vec<Error> {
         Error::RuleUnknown { id: "VHDX-9".into() },
         Error::VolumeUnknown { wanted: "disk0/part9".into(), has: vec!["disk0/part1".into()] },
         Error::VolumeUnnamed { has: vec!["disk0/part1".into(), "lvm/vg0/root".into()] },
+        Error::OptionUnfit { option: "--fixed", formats: "VHDX and VHD" },
         Error::NoFiles { has: vec!["disk0/part1".into()] },
         Error::Internal { what: "The transfer", problem: "task panicked".into() },
     ]

@@ -172,6 +172,8 @@ fn bad_input_is_told_with_the_next_step() {
         ("convert-taken", &["convert", "disk.vhdx", "taken.raw"]),
         ("convert-unnamed", &["convert", "disk.vhdx", "x.bin"]),
         ("convert-block-size", &["convert", "disk.vhdx", "x.vhdx", "--block-size", "3M"]),
+        ("convert-block-size-of-vhd", &["convert", "disk.vhdx", "x.vhd", "--block-size", "2M"]),
+        ("convert-fixed-raw", &["convert", "disk.vhdx", "x.raw", "--fixed"]),
         ("convert-no-folder", &["convert", "disk.vhdx", "nowhere/x.vhdx"]),
         ("create-taken", &["create", "disk.vhdx", "--size", "1G"]),
         ("create-size", &["create", "x.vhdx", "--size", "1000T"]),

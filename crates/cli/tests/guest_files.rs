@@ -39,9 +39,7 @@ fn a_file_comes_out_of_a_disk_byte_for_byte_with_its_time() {
     let bench = Bench::new();
     disk_with_files(&bench);
 
-    let run = bench
-        .refpoint(&["disk", "get", "disk.vhdx", "--path", "/etc/big.bin", "--to", "out.bin"])
-        .expect_exit(0);
+    let run = bench.refpoint(&["disk", "get", "disk.vhdx", "/etc/big.bin", "--to", "out.bin"]).expect_exit(0);
 
     assert!(run.stdout.starts_with("copied 2.9 MiB from /etc/big.bin of disk0"), "{}", run.stdout);
     let (original, copy) = (bench.path("files/etc/big.bin"), bench.path("out.bin"));
@@ -59,7 +57,7 @@ fn volumes_and_folders_are_listed_without_steering_the_terminal() {
     disk_with_files(&bench);
 
     let volumes = bench.refpoint(&["disk", "volumes", "disk.vhdx", "--exclusions"]).expect_exit(0);
-    let folder = bench.refpoint(&["disk", "ls", "disk.vhdx", "--path", "/etc"]).expect_exit(0);
+    let folder = bench.refpoint(&["disk", "ls", "disk.vhdx", "/etc"]).expect_exit(0);
     let root = bench.refpoint(&["disk", "ls", "disk.raw", "--raw"]).expect_exit(0);
 
     insta::assert_snapshot!("guest-volumes", stable(&volumes));
@@ -79,7 +77,7 @@ fn the_json_of_volumes_folders_and_copies_keeps_its_shape() {
     let shapes = [
         json(&["disk", "volumes", "disk.vhdx", "--exclusions"]),
         json(&["disk", "ls", "disk.vhdx"]),
-        json(&["disk", "get", "disk.vhdx", "--path", "/etc/fstab", "--to", "fstab"]),
+        json(&["disk", "get", "disk.vhdx", "/etc/fstab", "--to", "fstab"]),
     ];
 
     insta::assert_snapshot!("guest-json-shapes", shapes.join("\n"));
@@ -91,7 +89,7 @@ fn what_cannot_be_had_is_told_by_name_and_nothing_is_replaced() {
     disk_with_files(&bench);
     std::fs::write(bench.path("mine.txt"), "mine").unwrap();
     bench.raw_image("empty.raw", MIB, &[]);
-    let get = |path, to| ["disk", "get", "disk.vhdx", "--path", path, "--to", to];
+    let get = |path, to| ["disk", "get", "disk.vhdx", path, "--to", to];
     for (arguments, exit, words) in [
         (&get("/etc/passwd", "out")[..], 4, "disk0 has no /etc/passwd"),
         (&get("/etc", "out"), 2, "/etc on disk0 is a folder, not a file"),

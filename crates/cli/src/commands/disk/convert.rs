@@ -72,7 +72,7 @@ pub(super) async fn run(context: &Context, args: ConvertArgs) -> Outcome<Exit> {
         Some(format) => format,
         None => by_name(&args.target)?,
     };
-    let target = args.target(format);
+    let target = args.target(format)?;
     let disk = args.source.open()?;
     let existing = if args.force { Existing::Replace } else { Existing::Keep };
     let (capacity_bytes, path, begun) = (disk.capacity(), args.target.clone(), Instant::now());
@@ -92,9 +92,25 @@ pub(super) async fn run(context: &Context, args: ConvertArgs) -> Outcome<Exit> {
 }
 
 impl ConvertArgs {
-    fn target(&self, format: Format) -> Target {
+    /// An option that would change nothing is a mistake of whoever gave it.
+    fn check_options(&self, format: Format) -> Result<(), Error> {
+        let unfit = if self.block_size.is_some() && format != Format::Vhdx {
+            Some(("--block-size", "VHDX"))
+        } else if self.fixed && !matches!(format, Format::Vhdx | Format::Vhd) {
+            Some(("--fixed", "VHDX and VHD"))
+        } else {
+            None
+        };
+        match unfit {
+            Some((option, formats)) => Err(Error::OptionUnfit { option, formats }),
+            None => Ok(()),
+        }
+    }
+
+    fn target(&self, format: Format) -> Result<Target, Error> {
+        self.check_options(format)?;
         let kind = if self.fixed { CreateKind::Fixed } else { CreateKind::Dynamic };
-        match format {
+        Ok(match format {
             Format::Raw => Target::Raw,
             Format::Vhd => Target::Vhd { kind },
             Format::Qcow2 => Target::Qcow2,
@@ -104,7 +120,7 @@ impl ConvertArgs {
                 block_bytes: self.block_size.map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX)),
                 disk_id: None,
             },
-        }
+        })
     }
 }
 

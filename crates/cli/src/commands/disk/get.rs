@@ -28,14 +28,14 @@ const STEP_BYTES: usize = 1 << 20;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  refpoint disk get web01.vhdx --path /etc/fstab --to fstab
-  refpoint disk get sql01.vhdx --volume disk0/part3 --path /Data/orders.mdf --to orders.mdf
-  refpoint disk get sql01.vhdx --volume disk0/part3 --path /a.exe --stream Zone.Identifier --to zone.txt")]
+  refpoint disk get web01.vhdx /etc/fstab --to fstab
+  refpoint disk get sql01.vhdx /Data/orders.mdf --volume disk0/part3 --to orders.mdf
+  refpoint disk get sql01.vhdx /a.exe --volume disk0/part3 --stream Zone.Identifier --to zone.txt")]
 pub(crate) struct GetArgs {
     #[command(flatten)]
     volume: GuestVolume,
     /// File on the volume, with `/` between names
-    #[arg(long, value_name = "PATH")]
+    #[arg(value_name = "PATH")]
     path: String,
     /// An alternate stream of it (NTFS)
     #[arg(long, value_name = "NAME")]

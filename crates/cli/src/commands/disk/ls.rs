@@ -17,13 +17,13 @@ use crate::report::{Failure, Outcome};
 #[command(after_help = "\
 Examples:
   refpoint disk ls sql01.vhdx
-  refpoint disk ls sql01.vhdx --path /Windows/System32 --volume disk0/part3
-  refpoint disk ls web01.vhdx --path /etc --output json")]
+  refpoint disk ls sql01.vhdx /Windows/System32 --volume disk0/part3
+  refpoint disk ls web01.vhdx /etc --output json")]
 pub(crate) struct LsArgs {
     #[command(flatten)]
     volume: GuestVolume,
     /// Folder on the volume, with `/` between names
-    #[arg(long, value_name = "PATH", default_value = "/")]
+    #[arg(value_name = "PATH", default_value = "/")]
     path: String,
 }
 
