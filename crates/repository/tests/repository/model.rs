@@ -130,10 +130,28 @@ proptest! {
 /// root took the place of the new first leaf, and the point showed the old content there.
 #[tokio::test]
 async fn a_grown_disk_that_is_written_whole_reads_back() {
-    let whole = |act| vec![Stretch { skip_blocks: 0, blocks: 17, act }];
-    for act in [Act::Noise(0), Act::Hole] {
-        let first = Backup { grow_sectors: 0, based: false, stretches: whole(Act::Text(1)) };
-        let second = Backup { grow_sectors: 1116, based: true, stretches: whole(act) };
-        run_model(65536, 933, vec![first, second]).await;
+    let whole = Stretch { skip_blocks: 0, blocks: 17, act: Act::Noise(0) };
+    let first = Backup { grow_sectors: 0, based: false, stretches: vec![] };
+    let second = Backup { grow_sectors: 1116, based: true, stretches: vec![whole] };
+    run_model(65536, 933, vec![first, second]).await;
+}
+
+/// The same for a hole over a whole node of the map: the base's root must not show through it.
+#[tokio::test]
+async fn a_hole_over_a_grown_disk_hides_its_base() {
+    let located = memory();
+    let repository = create(&located, 65536).await;
+    for (number, capacity) in [(0, 512 << 10), (1, (1 << 30) + (1 << 20))] {
+        let session = repository.begin_session().await.unwrap();
+        let base = (number == 1).then(|| point_id(0));
+        let writer = session.begin_disk(disk_spec("d0", capacity, base)).await.unwrap();
+        match base {
+            None => writer.put(0, text(1, capacity).into()).await.unwrap(),
+            Some(_) => writer.hole(0..capacity).await.unwrap(),
+        }
+        writer.finish().await.unwrap();
+        session.commit(point_spec(point_id(number))).await.unwrap();
     }
+    let view = open(&located).await.disk(&point_id(1), &key("d0")).await.unwrap();
+    assert_eq!(view.data_ranges().await.unwrap(), []);
 }
