@@ -145,7 +145,6 @@ impl Error {
         Self::Io { volume: volume.to_owned(), what: what.into(), source }
     }
 
-    #[allow(dead_code, reason = "for the readers of file systems")]
     /// A broken structure; `what` is a clause without its full stop.
     pub(crate) fn damaged(volume: &str, what: impl Into<String>) -> Self {
         Self::Damaged { volume: volume.to_owned(), what: what.into() }

@@ -20,6 +20,4 @@ mod sequence;
 mod zeros;
 
 pub(super) use overlay::Overlay;
-#[allow(unused_imports, reason = "the replay in place takes changes")]
-pub(super) use replay::Change;
-pub(super) use replay::Replay;
+pub(super) use replay::{Change, Replay};
