@@ -166,6 +166,7 @@ fn bad_input_is_told_with_the_next_step() {
     one_disk(&bench);
     std::fs::write(bench.path("notes.txt"), "Dear diary,\n".repeat(100)).unwrap();
     std::fs::write(bench.path("taken.raw"), "precious").unwrap();
+    bench.raw_image("boot.img", MIB, &[(510, vec![0x55, 0xaa])]);
     let table: &[(&str, &[&str])] = &[
         ("convert-missing", &["convert", "nowhere.vhdx", "x.raw"]),
         ("convert-no-disk", &["convert", "notes.txt", "x.raw"]),
@@ -181,6 +182,7 @@ fn bad_input_is_told_with_the_next_step() {
         ("check-no-rule", &["check", "--explain", "VHDX-9"]),
         ("map-missing", &["map", "nowhere.vhdx"]),
         ("digest-no-disk", &["digest", "notes.txt"]),
+        ("volumes-of-raw", &["volumes", "boot.img"]),
     ];
     let mut page = String::new();
     for (name, arguments) in table {

@@ -241,6 +241,9 @@ impl Error {
     pub fn next_step(&self) -> String {
         match self {
             Self::Io { source, .. } => io_next_step(source).to_owned(),
+            Self::NotVhdx { looks_like, .. } if looks_like.starts_with("a raw") => {
+                "Say that it is a raw disk (`--raw` with the `disk` commands), or convert it to VHDX first.".into()
+            }
             Self::NotVhdx { .. } => "Name a .vhdx, .avhdx or .vhd file, or convert the disk to VHDX first.".into(),
             Self::Truncated { .. } => "Copy the file again from its source, or use an older copy.".into(),
             Self::Damaged { .. } | Self::BadBlock { .. } => {

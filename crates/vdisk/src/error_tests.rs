@@ -7,6 +7,7 @@ fn every_error() -> Vec<Error> {
     vec![
         Error::io("sql.avhdx", "read", io::Error::from(io::ErrorKind::PermissionDenied)),
         Error::NotVhdx { file: file(), looks_like: "a QCOW2 image of QEMU" },
+        Error::NotVhdx { file: file(), looks_like: "a raw NTFS volume" },
         Error::Truncated { file: file(), what: "block 7".into(), needed: 9, length: 8 },
         Error::damaged("sql.avhdx", "neither of its two headers is valid"),
         Error::LogNeedsReplay { file: file() },
@@ -39,6 +40,7 @@ fn every_error() -> Vec<Error> {
 const TEXTS: &str = r"
 VD-001 Cannot read sql.avhdx. | Check the permissions of the file and its folder.
 VD-002 sql.avhdx is not a VHDX or VHD file: it looks like a QCOW2 image of QEMU. | Name a .vhdx, .avhdx or .vhd file, or convert the disk to VHDX first.
+VD-002 sql.avhdx is not a VHDX or VHD file: it looks like a raw NTFS volume. | Say that it is a raw disk (`--raw` with the `disk` commands), or convert it to VHDX first.
 VD-003 sql.avhdx is cut short: block 7 needs 9 bytes, and the file has 8. | Copy the file again from its source, or use an older copy.
 VD-004 sql.avhdx is damaged: neither of its two headers is valid. | Check the storage that holds the file, and use another copy of it.
 VD-005 sql.avhdx was not closed cleanly: its log holds changes that must be in place before it is written. | Attach the disk read-write in Hyper-V once (Mount-VHD, then Dismount-VHD). Reading it works as it is.

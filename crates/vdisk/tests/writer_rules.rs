@@ -59,6 +59,7 @@ fn opening_for_writing_changes_nothing_until_the_first_write() {
 }
 
 /// The number of the current header cannot grow any more: reading is fine, writing would wrap it.
+// case 8
 #[test]
 fn a_file_with_the_largest_sequence_number_is_read_but_not_written() {
     let (file, disk) = small_disk(MIB);
