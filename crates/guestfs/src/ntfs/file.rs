@@ -79,7 +79,7 @@ impl<'m> File<'m> {
         Ok(())
     }
 
-    /// The whole value of the unnamed attribute of a type; the first where there are several.
+    /// The whole value of the unnamed attribute of a type.
     pub(super) fn value(&self, code: u32) -> Outcome<Option<Vec<u8>>> {
         let stream = self.stream(code, &[])?;
         stream
@@ -87,7 +87,8 @@ impl<'m> File<'m> {
             .transpose()
     }
 
-    /// The stream of the attribute of that type and name (UTF-16LE).
+    /// The stream of the attribute of that type and name (UTF-16LE). Two of them are damage: which one counts, nobody
+    /// can tell.
     pub(super) fn stream(&self, code: u32, name: &[u8]) -> Outcome<Option<Stream>> {
         let found = match &self.list {
             None => self.own_stream(code, name),
@@ -104,13 +105,20 @@ impl<'m> File<'m> {
     /// The stream of an attribute in the base record, without further extents.
     fn own_stream(&self, code: u32, name: &[u8]) -> Outcome<Option<Stream>> {
         let attributes = self.record.attributes()?;
-        let found = attributes.iter().find(|held| held.code == code && held.name == name);
-        found.map(|attribute| Stream::single(attribute, &self.mft.medium)).transpose()
+        let mut found = attributes.iter().filter(|held| held.code == code && held.name == name);
+        match (found.next(), found.next()) {
+            (Some(only), None) => Stream::single(only, &self.mft.medium).map(Some),
+            (None, _) => Ok(None),
+            (Some(_), Some(_)) => Err(twice()),
+        }
     }
 
     /// The stream of an attribute whose extents a list names.
     fn listed_stream(&self, entries: &[&ListEntry]) -> Outcome<Option<Stream>> {
         let Some((first, more)) = entries.split_first() else { return Ok(None) };
+        if more.iter().any(|entry| entry.lowest_vcn == 0) {
+            return Err(twice());
+        }
         let medium = &self.mft.medium;
         let mut builder = None;
         let mut resident = None;
@@ -147,6 +155,11 @@ impl<'m> File<'m> {
         }
         then(&record)
     }
+}
+
+/// Two attributes where only one can be.
+pub(super) fn twice() -> Fault {
+    Fault::damaged("two attributes have one type and name")
 }
 
 /// How a fault names the file.

@@ -12,7 +12,7 @@ use vdisk::ChangedRanges;
 use super::attribute::{Attribute, Form, code};
 use super::bitmap;
 use super::fault::{Fault, Outcome};
-use super::file::File;
+use super::file::{File, twice};
 use super::index::Index;
 use super::medium::Medium;
 use super::mft::Mft;
@@ -156,9 +156,11 @@ impl NtfsTree {
             links += u32::from(!FileName::parse(value)?.dos_only);
             Ok(())
         })?;
+        let mut has_main = false;
         file.for_each(code::DATA, |attribute| {
             match attribute.name {
-                [] => metadata.size = size_of_stream(attribute),
+                [] if has_main => return Err(twice()),
+                [] => (metadata.size, has_main) = (size_of_stream(attribute), true),
                 name => metadata
                     .streams
                     .push(StreamInfo { name: Name::from_utf16_le(name), size: size_of_stream(attribute) }),
