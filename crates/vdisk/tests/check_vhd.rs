@@ -76,6 +76,10 @@ const DAMAGES: &[(&str, Damage)] = &[
         b[100] ^= 1;
         seal(b, 0, 512, 64);
     }),
+    ("VHD-footer-two-disks", |b| {
+        b[68] ^= 1;
+        seal(b, 0, 512, 64);
+    }),
     ("VHD-footer-version", |b| footers(b, 12, &[0, 2, 0, 0])),
     ("VHD-footer-disk-type", |b| footers(b, 60, &[0, 0, 0, 9])),
     ("VHD-footer-features", |b| footers(b, 8, &[0, 0, 0, 0])),

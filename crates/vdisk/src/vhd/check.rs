@@ -5,7 +5,7 @@ use std::sync::Arc;
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::chs::Chs;
-use super::footer::header_offset;
+use super::footer::{header_offset, tell_two_disks};
 use super::format::{
     ABSENT, DynamicHeader, FEATURE_RESERVED, FOOTER_BYTES, FOOTER_COOKIE, Footer, HEADER_BYTES,
     HEADER_COOKIE, OLD_FOOTER_BYTES, SECTOR, VERSION, disk_type,
@@ -72,7 +72,10 @@ fn check_footers(file: &dyn FileIo, length: u64, findings: &mut Findings) -> Res
             // What looks like a footer at the start of a fixed disk was written by its guest.
             let sparse = footer.disk_type != disk_type::FIXED;
             let same = copy.is_some_and(|copy| copy == footer);
-            findings.expect(!sparse || same, &rules::FOOTER_COPY, "copy of the footer", "it is not the same");
+            let object = "copy of the footer";
+            findings.expect(!sparse || same, &rules::FOOTER_COPY, object, "it is not the same");
+            let two_disks = copy.is_some_and(|copy| tell_two_disks(&footer, offset, &copy));
+            findings.expect(!two_disks, &rules::FOOTER_TWO_DISKS, object, "it tells of another disk");
             Some((footer, offset))
         }
         (None, Some(copy)) if copy.disk_type != disk_type::FIXED => {

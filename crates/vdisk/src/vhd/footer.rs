@@ -78,7 +78,10 @@ impl FoundFooter {
         }
         match (at_end, copy) {
             (Some((footer, offset)), copy) => {
-                check_copy(name, &footer, offset, copy.as_ref())?;
+                if copy.is_some_and(|copy| tell_two_disks(&footer, offset, &copy)) {
+                    let what = "the footer at its end and the copy at its start tell of two different disks";
+                    return Err(Error::damaged(name, what));
+                }
                 Ok(Self { footer, at_end: Some(offset) })
             }
             (None, Some(copy)) if copy.disk_type != disk_type::FIXED => {
@@ -156,16 +159,12 @@ fn read_footer(file: &dyn FileIo, offset: u64, length: u64) -> std::io::Result<O
 
 /// Two good footers must tell of one disk, or nobody knows which of two disks the file is: a guest can
 /// write whatever looks like a footer into the first sector of a fixed disk, or into the last block.
-fn check_copy(name: &str, footer: &Footer, offset: u64, copy: Option<&Footer>) -> Result<()> {
-    let Some(copy) = copy else { return Ok(()) };
+pub(super) fn tell_two_disks(footer: &Footer, offset: u64, copy: &Footer) -> bool {
     let is_whole_fixed = footer.disk_type == disk_type::FIXED && footer.current_size.get() == offset;
     let agree = footer.unique_id == copy.unique_id
         && footer.disk_type == copy.disk_type
         && footer.data_offset == copy.data_offset;
-    if is_whole_fixed || agree {
-        return Ok(());
-    }
-    Err(Error::damaged(name, "the footer at its end and the copy at its start tell of two different disks"))
+    defect(copy).is_none() && !is_whole_fixed && !agree
 }
 
 /// Place of the dynamic header.

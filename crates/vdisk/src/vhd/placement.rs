@@ -8,6 +8,7 @@ use super::image::VhdImage;
 use super::locator;
 use crate::error::{Error, Result};
 use crate::range::ByteRange;
+use crate::vhdx::DiskKind;
 
 /// Checks every block and structure against the others and against where the data ends.
 pub(super) fn check(image: &VhdImage, header: ByteRange, raw: &DynamicHeader) -> Result<()> {
@@ -18,7 +19,10 @@ pub(super) fn check(image: &VhdImage, header: ByteRange, raw: &DynamicHeader) ->
         (header, "the dynamic header"),
         (ByteRange::at(sparse.table_offset, sparse.bat.len() * 4), "the block allocation table"),
     ];
-    fixed.extend(locator::ranges(raw).map(|range| (range, "a path of the parent")));
+    // Other disks have no parent, and nothing reads what their header says there.
+    if image.kind() == DiskKind::Differencing {
+        fixed.extend(locator::ranges(raw).map(|range| (range, "a path of the parent")));
+    }
     let mut blocks = Vec::new();
     let last = sparse.bat.len() - 1;
     for (block, sector) in sparse.bat.present() {
