@@ -1,4 +1,4 @@
-//! Targets `ext`, `ntfs`, `xfs`, `fat`: small sound file systems with bytes changed in their metadata.
+//! Targets `ext`, `ntfs`, `xfs`, `fat`, `exfat`: small sound file systems with bytes changed in their metadata.
 //!
 //! Input: patches, each of a place (2 bytes choose one of the sectors that hold something), an offset in it (2),
 //! a count and the bytes.
@@ -17,12 +17,12 @@ const SECTOR: usize = 512;
 
 /// A file system, and which of its sectors say something.
 pub struct Base {
-    bytes: Vec<u8>,
-    telling: Vec<usize>,
+    pub bytes: Vec<u8>,
+    pub telling: Vec<usize>,
 }
 
 impl Base {
-    fn unpack(packed: &[u8]) -> Self {
+    pub fn unpack(packed: &[u8]) -> Self {
         let mut bytes = Vec::new();
         flate2::read::GzDecoder::new(packed).read_to_end(&mut bytes).unwrap();
         let says_something = |sector: &[u8]| sector.iter().any(|byte| *byte != sector[0]);
@@ -36,7 +36,9 @@ static EXT: LazyLock<Base> = LazyLock::new(|| Base::unpack(include_bytes!("bases
 static EXT_DIRTY: LazyLock<Base> = LazyLock::new(|| Base::unpack(include_bytes!("bases/ext4-dirty.img.gz")));
 static NTFS: LazyLock<Base> = LazyLock::new(|| Base::unpack(include_bytes!("bases/ntfs.img.gz")));
 static XFS: LazyLock<Base> = LazyLock::new(|| Base::unpack(include_bytes!("bases/xfs4.img.gz")));
-static FAT: LazyLock<Base> = LazyLock::new(|| Base::unpack(include_bytes!("bases/fat12.img.gz")));
+static FAT12: LazyLock<Base> = LazyLock::new(|| Base::unpack(include_bytes!("bases/fat12.img.gz")));
+static FAT32: LazyLock<Base> = LazyLock::new(|| Base::unpack(include_bytes!("bases/fat32.img.gz")));
+static EXFAT: LazyLock<Base> = LazyLock::new(|| Base::unpack(include_bytes!("bases/exfat.img.gz")));
 
 /// The first bit chooses between a clean journal and one to be replayed.
 pub fn ext(bytes: &[u8]) {
@@ -52,8 +54,14 @@ pub fn xfs(bytes: &[u8]) {
     body(&XFS, bytes);
 }
 
+/// The first bit chooses between FAT12 and FAT32.
 pub fn fat(bytes: &[u8]) {
-    body(&FAT, bytes);
+    let (choice, rest) = bytes.split_first().unwrap_or((&0, &[]));
+    body(if choice & 1 == 0 { &FAT12 } else { &FAT32 }, rest);
+}
+
+pub fn exfat(bytes: &[u8]) {
+    body(&EXFAT, bytes);
 }
 
 fn body(base: &'static Base, bytes: &[u8]) {

@@ -10,12 +10,15 @@
     reason = "a body stops at the first surprise, which is what the fuzzer looks for"
 )]
 
+pub mod exclusions;
 pub mod files;
 #[path = "../../../vdisk/tests/fuzz_bodies/input.rs"]
 pub mod input;
+pub mod ldm;
 pub mod oracle;
 #[path = "../../../vdisk/tests/fuzz_bodies/replay.rs"]
 pub mod replay;
+pub mod sectors;
 pub mod tables;
 
 /// Runs one input; panics when something does not hold.
@@ -23,8 +26,11 @@ pub type Body = fn(&[u8]);
 
 /// Every target by the name of its file in `fuzz/fuzz_targets` and of its folder in `fuzz/corpus`.
 pub const BODIES: &[(&str, Body)] = &[
+    ("exclusions", exclusions::body),
+    ("exfat", files::exfat),
     ("ext", files::ext),
     ("fat", files::fat),
+    ("ldm", ldm::body),
     ("lvm", tables::lvm),
     ("ntfs", files::ntfs),
     ("partitions", tables::partitions),

@@ -1,14 +1,15 @@
-//! Target `check_file`: the validator on the same patched files as `vhdx_open`.
+//! Targets `check_file` and `check_vhd`: the validator on the same patched files as `vhdx_open` and `vhd_open`.
 //!
-//! It never fails on a file that is a VHDX by its first bytes, never says more than its bound, and what opening
+//! It never fails on a file whose format can be told, never says more than its bound, and what opening
 //! refuses it calls an error too.
 
 use std::sync::Arc;
 
 use vdisk::check::{Severity, check};
-use vdisk::{Disk, Error, FileIo, MemoryFile};
+use vdisk::{Disk, Error, FileIo};
 
 use super::oracle::sealed;
+use super::vhd_open;
 use super::vhdx_open::{AS_CHILD, PARENT, patched};
 
 /// More findings than this are counted, not listed.
@@ -16,16 +17,21 @@ const FINDINGS_MAX: usize = 100_000;
 
 pub fn body(bytes: &[u8]) {
     let (file, switches) = patched(bytes);
-    check_one(&file, switches & AS_CHILD != 0);
-}
-
-fn check_one(file: &MemoryFile, as_child: bool) {
-    let mut chain: Vec<Arc<dyn FileIo>> = vec![sealed(file)];
-    if as_child {
+    let mut chain: Vec<Arc<dyn FileIo>> = vec![sealed(&file)];
+    if switches & AS_CHILD != 0 {
         chain.push(sealed(&PARENT.file("parent.vhdx")));
     }
-    let opened = Disk::open_chain(chain.clone());
-    match check(&chain) {
+    check_chain(&chain);
+}
+
+/// The same of a VHD.
+pub fn vhd(bytes: &[u8]) {
+    check_chain(&vhd_open::patched(bytes));
+}
+
+pub(super) fn check_chain(chain: &[Arc<dyn FileIo>]) {
+    let opened = Disk::open_chain(chain.to_vec());
+    match check(chain) {
         Ok(report) => {
             assert!(report.findings.len() < FINDINGS_MAX);
             let errors = report.count(Severity::Error);

@@ -1,6 +1,7 @@
 //! Reads choices out of a fuzzer's bytes. Past their end everything is zero, so each input means something.
 
 /// The bytes that were not used yet.
+#[derive(Clone)]
 pub struct Input<'a> {
     rest: &'a [u8],
 }

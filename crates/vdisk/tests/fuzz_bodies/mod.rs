@@ -14,6 +14,7 @@
     reason = "a body stops at the first surprise, which is what the fuzzer looks for"
 )]
 
+pub mod chain;
 pub mod changed_ranges;
 pub mod check_file;
 pub mod input;
@@ -30,8 +31,10 @@ pub type Body = fn(&[u8]);
 
 /// Every target by the name of its file in `fuzz/fuzz_targets` and of its folder in `fuzz/corpus`.
 pub const BODIES: &[(&str, Body)] = &[
+    ("chain", chain::body),
     ("changed_ranges", changed_ranges::body),
     ("check_file", check_file::body),
+    ("check_vhd", check_file::vhd),
     ("parent_locator", parent_locator::body),
     ("vhd_open", vhd_open::body),
     ("vhdx_log", vhdx_log::body),

@@ -3,12 +3,14 @@
 //! Input: a byte of switches (kind, and whether checksums are left as the patches made them), then patches as in
 //! `vhdx_open`. The two copies of the footer are changed alike, unless a patch names one of them.
 
+use std::sync::Arc;
+
 use vdisk::{Disk, FileIo, MemoryFile};
 
 use super::input::Input;
 use super::oracle::{check_disk, check_error, sealed};
 
-const PATCHES_MAX: usize = 24;
+pub(super) const PATCHES_MAX: usize = 24;
 const SECTOR: u64 = 512;
 const BLOCK: u64 = 512 << 10;
 /// Three blocks, the last in part.
@@ -18,37 +20,50 @@ const TABLE_AT: u64 = 1536;
 const LOCATOR_AT: u64 = 2048;
 const BLOCKS_AT: u64 = 4096;
 const LENGTH_MAX: u64 = 8 << 20;
-const PARENT_ID: [u8; 16] = *b"sixteen bytes id";
+const PARENT_ID: Id = *b"sixteen bytes id";
+const OWN_ID: Id = *b"another bytes id";
 
-const FIXED: u8 = 2;
-const DYNAMIC: u8 = 3;
-const DIFFERENCING: u8 = 4;
+pub(super) const FIXED: u8 = 2;
+pub(super) const DYNAMIC: u8 = 3;
+pub(super) const DIFFERENCING: u8 = 4;
+
+/// Tells a disk from others.
+pub(super) type Id = [u8; 16];
 
 pub fn body(bytes: &[u8]) {
+    match Disk::open_chain(patched(bytes)) {
+        Ok(disk) => check_disk(&disk),
+        Err(error) => check_error(&error),
+    }
+}
+
+/// The file that an input describes, with its parent if it is a child.
+pub(super) fn patched(bytes: &[u8]) -> Vec<Arc<dyn FileIo>> {
     let mut input = Input::new(bytes);
     let switches = input.byte();
     let kind = [DYNAMIC, DIFFERENCING, FIXED, DYNAMIC][usize::from(switches % 4)];
-    let file = sound(kind, "x.vhd");
-    let footers = footers(kind);
+    let file = sound(kind, "x.vhd", OWN_ID, PARENT_ID);
     for _ in 0..PATCHES_MAX {
         if input.is_empty() {
             break;
         }
-        patch(&file, &mut input, &footers);
+        patch(&file, &mut input, kind);
     }
     if switches & 4 == 0 {
-        footers.iter().for_each(|at| seal(&file, *at, 512, 64));
-        if kind != FIXED {
-            seal(&file, HEADER_AT, 1024, 36);
-        }
+        seal_all(&file, kind);
     }
     let mut chain = vec![sealed(&file)];
     if kind == DIFFERENCING {
-        chain.push(sealed(&sound(DYNAMIC, "parent.vhd")));
+        chain.push(sealed(&sound(DYNAMIC, "parent.vhd", PARENT_ID, PARENT_ID)));
     }
-    match Disk::open_chain(chain) {
-        Ok(disk) => check_disk(&disk),
-        Err(error) => check_error(&error),
+    chain
+}
+
+/// Makes all checksums right.
+pub(super) fn seal_all(file: &MemoryFile, kind: u8) {
+    footers(kind).iter().for_each(|at| seal(file, *at, 512, 64));
+    if kind != FIXED {
+        seal(file, HEADER_AT, 1024, 36);
     }
 }
 
@@ -62,18 +77,19 @@ const fn end_of_blocks() -> u64 {
     BLOCKS_AT + 2 * (SECTOR + BLOCK)
 }
 
-fn sound(kind: u8, name: &str) -> MemoryFile {
+/// A file of this kind without a fault; `parent` counts for children only.
+pub(super) fn sound(kind: u8, name: &str, id: Id, parent: Id) -> MemoryFile {
     let file = MemoryFile::new(name);
     let put = |at: u64, bytes: &[u8]| file.write_at(at, bytes).unwrap();
     for at in footers(kind) {
-        put(at, &footer(kind, name));
+        put(at, &footer(kind, id));
         seal(&file, at, 512, 64);
     }
     if kind == FIXED {
         put(1000, &[0xF1; 5000]);
         return file;
     }
-    put(HEADER_AT, &header(kind));
+    put(HEADER_AT, &header(kind, parent));
     seal(&file, HEADER_AT, 1024, 36);
     let second = ((BLOCKS_AT + SECTOR + BLOCK) / SECTOR) as u32;
     put(TABLE_AT, &[0xFF; 512]);
@@ -89,7 +105,7 @@ fn sound(kind: u8, name: &str) -> MemoryFile {
     file
 }
 
-fn footer(kind: u8, name: &str) -> Vec<u8> {
+fn footer(kind: u8, id: Id) -> Vec<u8> {
     let mut bytes = b"conectix\0\0\0\x02\0\x01\0\0".to_vec();
     bytes.extend(if kind == FIXED { u64::MAX } else { HEADER_AT }.to_be_bytes());
     bytes.extend([0x20, 0, 0, 0]);
@@ -98,12 +114,12 @@ fn footer(kind: u8, name: &str) -> Vec<u8> {
     bytes.extend(CAPACITY.to_be_bytes());
     bytes.extend([0, 30, 4, 17, 0, 0, 0, kind]);
     bytes.extend([0; 4]);
-    bytes.extend(if name.starts_with("parent") { PARENT_ID } else { *b"another bytes id" });
+    bytes.extend(id);
     bytes.resize(512, 0);
     bytes
 }
 
-fn header(kind: u8) -> Vec<u8> {
+fn header(kind: u8, parent: Id) -> Vec<u8> {
     let mut bytes = b"cxsparse".to_vec();
     bytes.extend(u64::MAX.to_be_bytes());
     bytes.extend(TABLE_AT.to_be_bytes());
@@ -111,7 +127,7 @@ fn header(kind: u8) -> Vec<u8> {
     bytes.extend((BLOCK as u32).to_be_bytes());
     bytes.extend([0; 4]);
     if kind == DIFFERENCING {
-        bytes.extend(PARENT_ID);
+        bytes.extend(parent);
         bytes.resize(64, 0);
         bytes.extend("parent.vhd".encode_utf16().flat_map(u16::to_be_bytes));
         bytes.resize(576, 0);
@@ -124,11 +140,13 @@ fn header(kind: u8) -> Vec<u8> {
     bytes
 }
 
-fn patch(file: &MemoryFile, input: &mut Input<'_>, footers: &[u64]) {
+/// Changes a few bytes of one area, or the length of the file.
+pub(super) fn patch(file: &MemoryFile, input: &mut Input<'_>, kind: u8) {
     let choice = input.byte();
+    let footers = footers(kind);
     let last = footers[footers.len() - 1];
     let (places, length) = match choice % 8 {
-        0 | 1 => (footers.to_vec(), 88),
+        0 | 1 => (footers, 88),
         2 => (vec![footers[usize::from(choice >> 7) % footers.len()]], 512),
         3 => (vec![HEADER_AT], 80),
         4 => (vec![HEADER_AT + 576], 192),

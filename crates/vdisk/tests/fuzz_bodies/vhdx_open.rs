@@ -11,7 +11,7 @@ use super::input::Input;
 use super::oracle::{check_disk, check_error, sealed, whole};
 use super::plain::{BAT, HEADERS, ITEMS, METADATA, MIB, Plain, REGION_TABLES, locator_of, seal_in};
 
-const PATCHES_MAX: usize = 24;
+pub(super) const PATCHES_MAX: usize = 24;
 /// Bounds the time of one input: a table can be as long as the file.
 const LENGTH_MAX: u64 = 24 * MIB;
 const PARENT_GUID: u128 = 0xba5e;
@@ -73,14 +73,19 @@ pub(super) fn patched(bytes: &[u8]) -> (MemoryFile, u8) {
         patch(plain, &file, &mut input, switches & APART != 0);
     }
     if switches & AS_TORN == 0 {
-        HEADERS.into_iter().for_each(|at| seal_in(&file, at, 4096));
-        REGION_TABLES.into_iter().for_each(|at| seal_in(&file, at, 0x1_0000));
+        seal_all(&file);
     }
     (file, switches)
 }
 
+/// Makes all checksums right.
+pub(super) fn seal_all(file: &MemoryFile) {
+    HEADERS.into_iter().for_each(|at| seal_in(file, at, 4096));
+    REGION_TABLES.into_iter().for_each(|at| seal_in(file, at, 0x1_0000));
+}
+
 /// Changes a few bytes of one area, or the length of the file.
-fn patch(plain: &Plain, file: &MemoryFile, input: &mut Input<'_>, apart: bool) {
+pub(super) fn patch(plain: &Plain, file: &MemoryFile, input: &mut Input<'_>, apart: bool) {
     let start = plain.payload_start();
     let chosen = input.byte();
     let (first, copy, length) = match chosen % 10 {

@@ -1,0 +1,7 @@
+//! libFuzzer's way into the body of the same name, which lives with the tests of vdisk.
+#![no_main]
+
+#[path = "../../crates/vdisk/tests/fuzz_bodies/mod.rs"]
+mod fuzz_bodies;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_bodies::chain::body(bytes));
