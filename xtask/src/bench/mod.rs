@@ -3,6 +3,7 @@
 //! A figure in a page must come out of a command. Each benchmark compares two ways in turns on one machine and
 //! in one run, because a figure alone says more about the machine than about us.
 
+mod repository;
 mod vdisk;
 mod vdisk_read;
 
@@ -34,7 +35,7 @@ struct Benchmark {
 }
 
 /// Every benchmark; a new one is a file and a line here.
-const BENCHMARKS: &[Benchmark] = &[vdisk::BENCHMARK, vdisk_read::BENCHMARK];
+const BENCHMARKS: &[Benchmark] = &[repository::BENCHMARK, vdisk::BENCHMARK, vdisk_read::BENCHMARK];
 
 /// What a benchmark gets to work with.
 struct Bench<'a> {
@@ -86,6 +87,20 @@ impl Bench<'_> {
         println!("{one} is at {:.2} of {other}", rates[0].median / rates[1].median);
         Ok(())
     }
+}
+
+/// Cores, processor, memory and kernel.
+fn machine() -> String {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let field = |text: &str, name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        line.split_once(':').map_or("unknown", |(_, value)| value.trim()).to_owned()
+    };
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let processor = field(&read("/proc/cpuinfo"), "model name");
+    let memory = field(&read("/proc/meminfo"), "MemTotal");
+    let kernel = read("/proc/sys/kernel/osrelease");
+    format!("{cores} cores, {processor}, memory {memory}, Linux {}", kernel.trim())
 }
 
 /// Runs a command to its end without showing what it prints.

@@ -34,7 +34,7 @@ const EXAMPLES: &[(&str, &str)] = &[
 fn run(bench: &Bench<'_>) -> Result<()> {
     let programs = build_examples(bench.root)?;
     let files = files::Files::make(&bench.folder, bench.mib)?;
-    println!("{}", machine());
+    println!("{}", super::machine());
     println!(
         "{} MiB of data in a disk of {} MiB, VHDX with 2 MiB blocks; least of {} rounds after a warm-up, in turns",
         bench.mib,
@@ -84,20 +84,6 @@ fn build_examples(root: &Path) -> Result<Programs> {
         }
     }
     Ok(Programs { folder: target_folder(root)?.join("release/examples") })
-}
-
-/// Cores, processor, memory and kernel.
-fn machine() -> String {
-    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-    let field = |text: &str, name: &str| {
-        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
-        line.split_once(':').map_or("unknown", |(_, value)| value.trim()).to_owned()
-    };
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let processor = field(&read("/proc/cpuinfo"), "model name");
-    let memory = field(&read("/proc/meminfo"), "MemTotal");
-    let kernel = read("/proc/sys/kernel/osrelease");
-    format!("{cores} cores, {processor}, memory {memory}, Linux {}", kernel.trim())
 }
 
 /// Runs a command that prepares something.
