@@ -1,38 +1,102 @@
 //! Makes random chains beside their model.
+//!
+//! Half of them are VHDX as a closed disk leaves it, a quarter VHDX whose log holds changes that are not in place
+//! yet, a fifth VHD. The rest are chains of both formats: Windows makes none, but one whose identities fit is
+//! read (case 50), so what is read must be right.
 
 use std::sync::Arc;
 
-use vdisk::{ByteRange, CreateKind, CreateOptions, Disk, FileIo, MemoryFile, WritableDisk};
+use vdisk::{
+    ByteRange, CreateKind, CreateOptions, Disk, FileIo, LogState, MemoryFile, VhdOptions, VhdWriter,
+    WritableDisk,
+};
 
+use crate::common::power_cut::RecordingFile;
+use crate::dirty;
 use crate::model::{Chance, Model};
-use crate::plain::{MIB, Plain, locator_of};
+use crate::plain::MIB;
 
 const GIB: u64 = 1 << 30;
-/// Blocks that a layer of a large disk touches.
-const BLOCKS_TOUCHED_MAX: u64 = 8;
+/// Largest disk that is made fixed, or filled by its geometry.
+pub(crate) const SMALL: u64 = 8 * MIB;
+/// The largest disk whose size a VHD's geometry can tell (65535 × 16 × 255 sectors).
+const GEOMETRY_ENDS: u64 = 65_535 * 16 * 255 * 512;
+
+/// The format of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Vhdx,
+    Vhd,
+}
+
+/// What a chain is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Family {
+    Clean,
+    Dirty,
+    Vhd,
+    /// The lower files have this format, the upper ones the other.
+    Mixed(Format),
+}
+
+/// The lower files of a chain of both formats, all of one, and what they show.
+pub(crate) struct Lower {
+    pub(crate) files: Vec<MemoryFile>,
+    pub(crate) model: Model,
+    pub(crate) size_by_geometry: bool,
+}
 
 /// A chain and what it must show.
 pub(crate) struct Made {
-    /// Leaf first; each file is named `layerN.vhdx`, N counting from the root.
+    /// Leaf first; each file is named `layerN.vhdx` or `.vhd`, N counting from the root.
     pub(crate) files: Vec<MemoryFile>,
+    /// Leaf first.
+    pub(crate) formats: Vec<Format>,
+    /// Leaf first: whether the file's log holds changes.
+    pub(crate) dirty: Vec<bool>,
     pub(crate) model: Model,
-    /// Some block has an entry that wxtla takes for another or refuses.
+    pub(crate) lower: Option<Lower>,
+    /// Some block or footer is of a kind that wxtla takes for another or refuses.
     pub(crate) wxtla_differs: bool,
+    /// The same of QEMU.
+    pub(crate) qemu_differs: bool,
+    /// The leaf is a VHD whose size is told by its geometry, and by another number too.
+    pub(crate) size_by_geometry: bool,
 }
 
 /// Everything about the chain of this seed.
 pub(crate) fn make(seed: u64) -> Made {
     let mut chance = Chance::new(seed);
-    let sector = if chance.one_in(4) { 4096 } else { 512 };
-    let capacity = capacity(&mut chance, u64::from(sector));
-    let mut made = Made { files: Vec::new(), model: Model::new(capacity), wxtla_differs: false };
-    let layers = chance.pick(&[1, 1, 1, 2, 2, 3, 4]);
+    let family = match chance.below(20) {
+        0..10 => Family::Clean,
+        10..15 => Family::Dirty,
+        15..19 => Family::Vhd,
+        _ => Family::Mixed(chance.pick(&[Format::Vhd, Format::Vhd, Format::Vhdx])),
+    };
+    let is_vhdx = matches!(family, Family::Clean | Family::Dirty);
+    let sector = if is_vhdx && chance.one_in(4) { 4096 } else { 512 };
+    let capacity = match family {
+        Family::Clean | Family::Dirty => capacity(&mut chance, sector),
+        Family::Vhd if chance.one_in(16) => GEOMETRY_ENDS - 2048 + 512 * chance.below(8),
+        Family::Vhd | Family::Mixed(_) => capacity_of_vhd(&mut chance),
+    };
+    let mut layers: u64 = chance.pick(&[1, 1, 1, 2, 2, 3, 4]);
+    if matches!(family, Family::Mixed(_)) {
+        layers = layers.max(2);
+    }
+    let turn = 1 + chance.below(layers.saturating_sub(1));
+    let must_be_dirty = chance.below(layers);
+    let mut made = Made::new(capacity);
     for layer in 0..layers {
-        if chance.one_in(2) {
-            made.add_ours(&mut chance, sector);
-        } else {
-            made.add_plain(&mut chance, sector, seed << 8 | layer);
-        }
+        let id = seed << 8 | layer;
+        let is_dirty = family == Family::Dirty && (layer == must_be_dirty || chance.one_in(3));
+        let format = match family {
+            Family::Clean | Family::Dirty => Format::Vhdx,
+            Family::Vhd => Format::Vhd,
+            Family::Mixed(lower) if layer < turn => lower,
+            Family::Mixed(lower) => lower.other(),
+        };
+        made.add_layer(&mut chance, format, sector as u32, is_dirty, id);
     }
     made
 }
@@ -51,9 +115,148 @@ fn capacity(chance: &mut Chance, sector: u64) -> u64 {
     bytes.next_multiple_of(sector)
 }
 
+/// The same for VHD, which has no chunks; some of what a geometry can tell.
+fn capacity_of_vhd(chance: &mut Chance) -> u64 {
+    let bytes = match chance.below(16) {
+        0 => 512 * (1 + chance.below(20)),
+        1 => GIB + chance.below(30 * GIB),
+        3 => MIB * (1 + chance.below(6)),
+        4..6 => 512 * (1 + chance.below(16)) * (1 + chance.below(63)) * (1 + chance.below(16)),
+        _ => 1 + chance.below(7 * MIB),
+    };
+    bytes.next_multiple_of(512)
+}
+
+impl Format {
+    const fn other(self) -> Self {
+        match self {
+            Self::Vhdx => Self::Vhd,
+            Self::Vhd => Self::Vhdx,
+        }
+    }
+
+    const fn ending(self) -> &'static str {
+        match self {
+            Self::Vhdx => "vhdx",
+            Self::Vhd => "vhd",
+        }
+    }
+}
+
+/// The writer of either format.
+enum Writer {
+    Vhdx(WritableDisk),
+    Vhd(VhdWriter),
+}
+
+impl Writer {
+    fn create(
+        chance: &mut Chance,
+        file: Arc<dyn FileIo>,
+        format: Format,
+        capacity: u64,
+        sector: u32,
+    ) -> Self {
+        let kind =
+            if capacity <= SMALL && chance.one_in(4) { CreateKind::Fixed } else { CreateKind::Dynamic };
+        match format {
+            Format::Vhdx => {
+                let options = CreateOptions {
+                    capacity,
+                    block_bytes: chance.pick(&[1, 1, 2, 4]) << 20,
+                    logical_sector: sector,
+                    physical_sector: 4096,
+                    disk_id: None,
+                    kind,
+                };
+                Self::Vhdx(WritableDisk::create(file, &options).unwrap())
+            }
+            Format::Vhd => {
+                let block_bytes = chance.pick(&[128, 512, 2048]) << 10;
+                let options = VhdOptions { block_bytes, kind, ..VhdOptions::dynamic(capacity) };
+                Self::Vhd(VhdWriter::create(file, &options).unwrap())
+            }
+        }
+    }
+
+    fn create_child(file: Arc<dyn FileIo>, format: Format, parent: &Disk, path: &str) -> Self {
+        match format {
+            Format::Vhdx => Self::Vhdx(WritableDisk::create_child(file, parent, path, None).unwrap()),
+            Format::Vhd => Self::Vhd(VhdWriter::create_child(file, parent, path, None).unwrap()),
+        }
+    }
+
+    fn open(format: Format, files: Vec<Arc<dyn FileIo>>) -> Self {
+        match format {
+            Format::Vhdx => Self::Vhdx(WritableDisk::open_chain(files).unwrap()),
+            Format::Vhd => Self::Vhd(VhdWriter::open_chain(files).unwrap()),
+        }
+    }
+
+    fn write_at(&mut self, offset: u64, data: &[u8]) {
+        match self {
+            Self::Vhdx(disk) => disk.write_at(offset, data).unwrap(),
+            Self::Vhd(disk) => disk.write_at(offset, data).unwrap(),
+        }
+    }
+
+    fn write_zeroes(&mut self, range: ByteRange) {
+        match self {
+            Self::Vhdx(disk) => disk.write_zeroes(range).unwrap(),
+            Self::Vhd(disk) => disk.write_zeroes(range).unwrap(),
+        }
+    }
+
+    fn flush(&mut self) {
+        match self {
+            Self::Vhdx(disk) => disk.flush().unwrap(),
+            Self::Vhd(disk) => disk.flush().unwrap(),
+        }
+    }
+
+    fn close(self) {
+        match self {
+            Self::Vhdx(disk) => disk.close().unwrap(),
+            Self::Vhd(disk) => disk.close().unwrap(),
+        }
+    }
+}
+
 impl Made {
-    fn name(&self) -> String {
-        format!("layer{}.vhdx", self.files.len())
+    const fn new(capacity: u64) -> Self {
+        Self {
+            files: Vec::new(),
+            formats: Vec::new(),
+            dirty: Vec::new(),
+            model: Model::new(capacity),
+            lower: None,
+            wxtla_differs: false,
+            qemu_differs: false,
+            size_by_geometry: false,
+        }
+    }
+
+    fn add_layer(&mut self, chance: &mut Chance, format: Format, sector: u32, is_dirty: bool, id: u64) {
+        let name = format!("layer{}.{}", self.files.len(), format.ending());
+        let turns = self.formats.first().is_some_and(|below| *below != format);
+        if turns {
+            let (files, model) = (self.files.clone(), self.model.clone());
+            self.lower = Some(Lower { files, model, size_by_geometry: self.size_by_geometry });
+        }
+        self.size_by_geometry = false;
+        // Our writers make no chain of both formats.
+        let file = if !turns && chance.one_in(2) {
+            self.written(chance, &name, format, sector, is_dirty)
+        } else if format == Format::Vhdx {
+            self.plain_vhdx(chance, &name, sector, is_dirty, id)
+        } else {
+            self.plain_vhd(chance, &name, id)
+        };
+        self.files.insert(0, file);
+        self.formats.insert(0, format);
+        let is_dirty = format == Format::Vhdx
+            && matches!(self.open().layers().next().unwrap().log, LogState::ReplayedInMemory { .. });
+        self.dirty.insert(0, is_dirty);
     }
 
     /// The files so far, leaf first.
@@ -61,42 +264,47 @@ impl Made {
         self.files.iter().map(|file| Arc::new(file.clone()) as Arc<dyn FileIo>).collect()
     }
 
-    fn open(&self) -> Disk {
+    pub(crate) fn open(&self) -> Disk {
         Disk::open_chain(self.shared()).unwrap()
     }
 
-    /// A layer of our writer: writes and clearings, with closing and opening between.
-    fn add_ours(&mut self, chance: &mut Chance, sector: u32) {
-        let file = MemoryFile::new(&self.name());
-        let shared: Arc<dyn FileIo> = Arc::new(file.clone());
-        let mut disk = if self.files.is_empty() {
-            let small = self.model.capacity <= 8 * MIB;
-            let kind = if small && chance.one_in(4) { CreateKind::Fixed } else { CreateKind::Dynamic };
-            let options = CreateOptions {
-                capacity: self.model.capacity,
-                block_bytes: chance.pick(&[1, 1, 2, 4]) << 20,
-                logical_sector: sector,
-                physical_sector: 4096,
-                disk_id: None,
-                kind,
-            };
-            WritableDisk::create(shared, &options).unwrap()
-        } else {
-            let parent = format!(".\\{}", self.files[0].name());
-            WritableDisk::create_child(shared, &self.open(), &parent, None).unwrap()
+    /// A layer of our writer: writes and clearings, with closing and opening between. A dirty one is cut off
+    /// after a flush.
+    fn written(
+        &mut self,
+        chance: &mut Chance,
+        name: &str,
+        format: Format,
+        sector: u32,
+        is_dirty: bool,
+    ) -> MemoryFile {
+        let (memory, record) = (MemoryFile::new(name), RecordingFile::new(name));
+        let file: Arc<dyn FileIo> = if is_dirty { record.io() } else { Arc::new(memory.clone()) };
+        let mut disk = match self.files.first() {
+            None => Writer::create(chance, Arc::clone(&file), format, self.model.capacity, sector),
+            Some(parent) => {
+                let path = format!(".\\{}", parent.name());
+                Writer::create_child(Arc::clone(&file), format, &self.open(), &path)
+            }
         };
-        self.files.insert(0, file);
-        for _ in 0..chance.below(12) {
+        for _ in 0..chance.below(12) + u64::from(is_dirty) {
             self.change(chance, &mut disk);
             if chance.one_in(8) {
-                disk.close().unwrap();
-                disk = WritableDisk::open_chain(self.shared()).unwrap();
+                disk.close();
+                disk = Writer::open(format, [vec![Arc::clone(&file)], self.shared()].concat());
+            } else if is_dirty && chance.one_in(3) {
+                disk.flush();
             }
         }
-        disk.close().unwrap();
+        if is_dirty {
+            disk.flush();
+            return dirty::cut_off(chance, name, &record.ops());
+        }
+        disk.close();
+        memory
     }
 
-    fn change(&mut self, chance: &mut Chance, disk: &mut WritableDisk) {
+    fn change(&mut self, chance: &mut Chance, disk: &mut Writer) {
         let capacity = self.model.capacity;
         let length = match chance.below(6) {
             0 => 512,
@@ -117,159 +325,11 @@ impl Made {
         let offset = place.min(capacity - length);
         if chance.one_in(4) {
             self.model.zero(offset, length);
-            disk.write_zeroes(ByteRange::at(offset, length)).unwrap();
+            disk.write_zeroes(ByteRange::at(offset, length));
         } else {
             let data = chance.bytes(length);
             self.model.write(offset, &data);
-            disk.write_at(offset, &data).unwrap();
+            disk.write_at(offset, &data);
         }
     }
-
-    /// A layer put together by hand.
-    fn add_plain(&mut self, chance: &mut Chance, sector: u32, id: u64) {
-        let mut plain = Plain::new(self.model.capacity, chance.pick(&[1, 1, 2, 4]) * MIB);
-        plain.logical_sector = sector;
-        plain.file_guid = u128::from(id) << 64 | 1;
-        plain.data_guid = u128::from(id) << 64 | 2;
-        if let Some(parent) = self.files.first() {
-            let guid = self.open().layers().next().unwrap().data_write_guid;
-            plain.locator = Some(locator_of(guid.as_u128(), &format!(".\\{}", parent.name())));
-        }
-        let blocks = chosen_blocks(chance, &plain);
-        // Space is given out in another order than that of the blocks, sometimes with gaps.
-        let mut space: Vec<u64> = (0..blocks.len() as u64).collect();
-        for at in (1..space.len()).rev() {
-            space.swap(at, chance.below(at as u64 + 1) as usize);
-        }
-        let gap = if chance.one_in(3) { MIB } else { 0 };
-        let mut bitmaps = plain.payload_start() + space.len() as u64 * (plain.block_bytes + gap);
-        for (block, space) in blocks.into_iter().zip(space) {
-            let place = plain.payload_start() + space * (plain.block_bytes + gap) + gap;
-            self.plain_block(chance, &mut plain, block, place, &mut bitmaps);
-        }
-        plain.length = bitmaps + gap + chance.below(2) * 777;
-        let file = plain.file(&self.name());
-        self.files.insert(0, file);
-    }
-
-    fn plain_block(
-        &mut self,
-        chance: &mut Chance,
-        plain: &mut Plain,
-        block: u64,
-        place: u64,
-        bitmaps: &mut u64,
-    ) {
-        let start = block * plain.block_bytes;
-        let length = plain.block_bytes.min(plain.capacity - start);
-        let has_parent = plain.locator.is_some();
-        let state = match chance.below(16) {
-            0 => 0,
-            1 if chance.one_in(2) => chance.pick(&[1, 3]),
-            1..4 => 2,
-            4..11 if has_parent => 7,
-            _ => 6,
-        };
-        let entry = plain.payload_entry(block);
-        match state {
-            0 => {}
-            6 => {
-                let data = self.some_bytes(chance, length);
-                self.model.zero(start, length);
-                for (at, bytes) in data {
-                    self.model.write(start + at, &bytes);
-                    plain.parts.push((place + at, bytes));
-                }
-                plain.table.push((entry, place | 6));
-            }
-            7 => self.plain_partial(chance, plain, block, place, bitmaps),
-            hidden => {
-                self.model.zero(start, length);
-                // A place may be kept, or mean nothing; it must not be looked at.
-                let anchor = chance.pick(&[0, 0, 0, 0, 0, 0, place, 1 << 40]);
-                self.wxtla_differs |= (has_parent && hidden != 2) || anchor != 0;
-                plain.table.push((entry, anchor | hidden));
-            }
-        }
-    }
-
-    /// A block of which the bitmap takes some sectors, and the rest shows the parent.
-    fn plain_partial(
-        &mut self,
-        chance: &mut Chance,
-        plain: &mut Plain,
-        block: u64,
-        place: u64,
-        bitmaps: &mut u64,
-    ) {
-        let ratio = plain.chunk_ratio();
-        let bitmap_entry = plain.bitmap_entry(block / ratio);
-        let held = plain.table.iter().find(|(entry, _)| *entry == bitmap_entry).map(|(_, value)| value & !7);
-        let bitmap = held.unwrap_or_else(|| {
-            let at = *bitmaps;
-            *bitmaps += MIB;
-            plain.table.push((bitmap_entry, at | 6));
-            at
-        });
-        let sector = u64::from(plain.logical_sector);
-        let sectors = plain.block_bytes / sector;
-        let start = block * plain.block_bytes;
-        let (pattern, number) = (chance.below(6), chance.next());
-        let mut bits = vec![0_u8; (sectors / 8) as usize];
-        let mut payload = vec![0x5A; plain.block_bytes as usize];
-        for at in 0..sectors {
-            let here = match pattern {
-                0 => at % 2 == 0,
-                1 => true,
-                2 => at % 64 < number % 64,
-                3 => at == number % sectors,
-                4 => at >= number % sectors,
-                _ => (at / 8).wrapping_mul(number | 1) >> 60 & 1 == 1,
-            };
-            let disk_at = start + at * sector;
-            if !here || disk_at >= plain.capacity {
-                continue;
-            }
-            bits[(at / 8) as usize] |= 1 << (at % 8);
-            let bytes = [(number >> (at % 50)) as u8; 4096];
-            let bytes = &bytes[..sector as usize];
-            payload[(at * sector) as usize..((at + 1) * sector) as usize].copy_from_slice(bytes);
-            self.model.write(disk_at, bytes);
-        }
-        plain.parts.push((place, payload));
-        plain.parts.push((bitmap + block % ratio * (sectors / 8), bits));
-        plain.table.push((plain.payload_entry(block), place | 7));
-    }
-
-    /// A few stretches of data in a block, at sectors.
-    fn some_bytes(&self, chance: &mut Chance, length: u64) -> Vec<(u64, Vec<u8>)> {
-        let count = 1 + chance.below(3);
-        let mut parts = Vec::new();
-        let mut at = 0;
-        for _ in 0..count {
-            let start = at + chance.below((length - at) / 512 + 1) * 512;
-            let bytes = (512 * (1 + chance.below(64))).min(length.saturating_sub(start));
-            if bytes == 0 {
-                break;
-            }
-            parts.push((start, chance.bytes(bytes)));
-            at = start + bytes;
-        }
-        parts
-    }
-}
-
-/// All blocks of a small disk in part; of a large one those at its borders and some others.
-fn chosen_blocks(chance: &mut Chance, plain: &Plain) -> Vec<u64> {
-    let count = plain.blocks();
-    let mut blocks: Vec<u64> = if count <= BLOCKS_TOUCHED_MAX {
-        (0..count).filter(|_| !chance.one_in(3)).collect()
-    } else {
-        let ratio = plain.chunk_ratio();
-        let near = [0, ratio - 1, ratio, 2 * ratio - 1, 2 * ratio, count - 1, count / 2, chance.below(count)];
-        near.into_iter().filter(|block| *block < count && !chance.one_in(3)).collect()
-    };
-    blocks.sort_unstable();
-    blocks.dedup();
-    blocks
 }

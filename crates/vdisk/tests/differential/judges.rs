@@ -1,96 +1,61 @@
-//! The readers that judge: ours, `wxtla`, and `qemu-img`.
-//!
-//! wxtla 0.3.1 looks through UNDEFINED and UNMAPPED blocks of a child at the parent, where MS-VHDX 2.5.1.1 says
-//! that the block has no content of the parent; and it refuses files in which a block without data keeps its
-//! place. Chains with such a block are not shown to it. QEMU reads no child and no sectors of 4096 bytes.
+//! Who judges which image: this crate, `wxtla`, and `qemu-img`.
 
-use std::fmt;
-use std::path::Path;
-use std::process::Command;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use vdisk::{ByteRange, Disk, ExtentKind, FileIo, LocalFile, MemoryFile, Target, write_image};
-use wxtla::images::vhdx::VhdxImage;
-use wxtla::{
-    ByteSource, ByteSourceHandle, RelatedPathBuf, RelatedSourceRequest, RelatedSourceResolver, SourceHints,
-    SourceIdentity,
-};
+use vdisk::{ByteRange, CreateKind, Disk, ExtentKind, FileIo, MemoryFile, Target, WritableDisk, write_image};
 
-use crate::chain::Made;
+use crate::chain::{Format, Made};
+use crate::dirty::without_log;
 use crate::model::Model;
+use crate::tally::{Judge, Kind, Tally};
+use crate::{qemu, wxtla_reader};
 
 /// One image in so many goes to a process of QEMU, each of which takes longer than everything else.
-const QEMU_EVERY: u64 = 20;
+const QEMU_EVERY: u64 = 10;
+/// The same of VHD and of dirty VHDX, of which there are fewer.
+const QEMU_EVERY_OF_FEW: u64 = 3;
 const REWRITE_EVERY: u64 = 4;
+const REPLAY_EVERY: u64 = 4;
 /// Most bytes compared at a time.
 const PIECE: u64 = 1 << 20;
-
-/// How many images each judge saw.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Tally {
-    pub(crate) images: u64,
-    chains: u64,
-    pub(crate) wxtla: u64,
-    rewritten: u64,
-    qemu_judged: u64,
-    qemu_made: u64,
-}
-
-impl Tally {
-    pub(crate) const fn is_by_qemu_too(&self) -> bool {
-        self.qemu_judged > 0 && self.qemu_made > 0
-    }
-
-    pub(crate) const fn plus(self, other: Self) -> Self {
-        Self {
-            images: self.images + other.images,
-            chains: self.chains + other.chains,
-            wxtla: self.wxtla + other.wxtla,
-            rewritten: self.rewritten + other.rewritten,
-            qemu_judged: self.qemu_judged + other.qemu_judged,
-            qemu_made: self.qemu_made + other.qemu_made,
-        }
-    }
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { images, chains, wxtla, rewritten, qemu_judged, qemu_made } = self;
-        write!(
-            f,
-            "{images} images, {chains} of them with parents: all read by us, {wxtla} by wxtla, {rewritten} \
-             written anew, {qemu_judged} judged by qemu-img, {qemu_made} made by it"
-        )
-    }
-}
+/// Largest disk that is written anew as qcow2: the tables of a larger one take longer than its data.
+const QCOW2_MAX: u64 = 1 << 40;
 
 /// Lets every judge that fits read the image.
 pub(crate) fn judge(seed: u64, made: &Made, tally: &mut Tally) {
-    let disk = Disk::open_chain(made.shared()).unwrap();
+    let kind = Kind::of(made);
+    let disk = made.open();
     by_us(&disk, &made.model);
-    tally.images += 1;
-    if !made.wxtla_differs {
-        by_wxtla(&made.files, &made.model);
-        tally.wxtla += 1;
+    tally.count(kind, Judge::Us);
+    if wxtla_reader::can_judge(made) {
+        wxtla_reader::judge(made);
+        tally.count(kind, Judge::Wxtla);
     }
     if seed.is_multiple_of(REWRITE_EVERY) {
-        written_anew(&disk, &made.model);
-        tally.rewritten += 1;
+        written_anew(seed / REWRITE_EVERY, &disk, &made.model);
+        tally.count(kind, Judge::Anew);
     }
-    if made.files.len() > 1 {
-        tally.chains += 1;
-    } else if seed % QEMU_EVERY == 1 && disk.logical_sector() == 512 {
-        by_qemu(&made.files[0], &made.model);
-        tally.qemu_judged += 1;
-    } else if seed % QEMU_EVERY == 2 {
-        made_by_qemu(seed, &made.model);
-        tally.qemu_made += 1;
+    if made.dirty[0] && log_counts(made) {
+        tally.count(kind, Judge::LogCounts);
+    }
+    if made.dirty[0] && seed % REPLAY_EVERY == 1 && wxtla_reader::can_judge(made) {
+        replayed(made);
+        tally.count(kind, Judge::Replayed);
+    }
+    let every = if kind == Kind::Vhdx { QEMU_EVERY } else { QEMU_EVERY_OF_FEW };
+    if seed % every == 1 && qemu::can_judge(made, &disk, seed) {
+        qemu::judge(made);
+        tally.count(kind, Judge::Qemu);
+    } else if seed % every == 2 && matches!(kind, Kind::Vhdx | Kind::Vhd) && qemu::can_make(&made.model) {
+        qemu::make(seed / every, made.formats[0], &made.model);
+        tally.count(kind, Judge::MadeByQemu);
     }
 }
 
 /// Reads agree with the model wherever it was written and wherever the disk says that data is; the rest of
 /// the disk is said to be nothing.
-fn by_us(disk: &Disk, model: &Model) {
+pub(crate) fn by_us(disk: &Disk, model: &Model) {
     assert_eq!(disk.capacity(), model.capacity);
     let mut at = 0;
     for extent in disk.extents(ByteRange::new(0, u64::MAX)) {
@@ -108,7 +73,8 @@ fn by_us(disk: &Disk, model: &Model) {
     }
 }
 
-fn compare(judge: &str, range: ByteRange, model: &Model, read: &mut dyn FnMut(u64, &mut [u8])) {
+/// Stops at the first byte that the judge reads otherwise.
+pub(crate) fn compare(judge: &str, range: ByteRange, model: &Model, read: &mut dyn FnMut(u64, &mut [u8])) {
     let mut buf = vec![0xEE; range.len().min(PIECE) as usize];
     let mut at = range.start;
     while at < range.end {
@@ -123,82 +89,65 @@ fn compare(judge: &str, range: ByteRange, model: &Model, read: &mut dyn FnMut(u6
     }
 }
 
-fn by_wxtla(files: &[MemoryFile], model: &Model) {
-    let image = open_wxtla(files);
-    assert_eq!(image.size().unwrap(), model.capacity);
-    for (start, end) in model.touched() {
-        let range = ByteRange::new(start, end);
-        compare("wxtla", range, model, &mut |offset, buf| image.read_exact_at(offset, buf).unwrap());
+/// The whole chain as one new file, of each format in turn.
+fn written_anew(turn: u64, disk: &Disk, model: &Model) {
+    let file = MemoryFile::new("anew");
+    let write = |target| {
+        let shared: Arc<dyn FileIo> = Arc::new(file.clone());
+        write_image(disk, &shared, &target, &|_| ControlFlow::Continue(())).unwrap();
+        shared
+    };
+    let is_vhd = turn % 4 == 1 && disk.logical_sector() == 512;
+    if turn % 4 == 2 && model.capacity <= QCOW2_MAX {
+        write(Target::Qcow2);
+        wxtla_reader::judge_qcow2(&file, model);
+    } else {
+        let (target, format) = if is_vhd {
+            (Target::Vhd { kind: CreateKind::Dynamic }, Format::Vhd)
+        } else {
+            let (kind, block_bytes) = (CreateKind::Dynamic, Some(2 << 20));
+            (Target::Vhdx { kind, block_bytes, disk_id: None }, Format::Vhdx)
+        };
+        by_us(&Disk::open(write(target)).unwrap(), model);
+        wxtla_reader::judge_files(&[file], format, model);
     }
 }
 
-fn open_wxtla(files: &[MemoryFile]) -> VhdxImage {
-    let folder = Folder(files.to_vec());
-    let identity = SourceIdentity::new(RelatedPathBuf::from_relative_path(files[0].name()).unwrap());
-    let hints = SourceHints::new().with_resolver(&folder).with_source_identity(&identity);
-    VhdxImage::open_with_hints(Arc::new(Source(files[0].clone())), hints).unwrap()
+/// Whether a reader that knows nothing of the leaf's log would read something else.
+fn log_counts(made: &Made) -> bool {
+    let leaf: Arc<dyn FileIo> = Arc::new(without_log(&made.files[0]));
+    let files = std::iter::once(leaf).chain(made.shared().into_iter().skip(1)).collect();
+    let Ok(disk) = Disk::open_chain(files) else { return true };
+    made.model.touched().into_iter().any(|(start, end)| {
+        let mut bytes = vec![0; (end - start) as usize];
+        disk.read_at(start, &mut bytes).is_err() || bytes != made.model.read(start, end - start)
+    })
 }
 
-/// A file in memory, for wxtla.
-struct Source(MemoryFile);
-
-impl ByteSource for Source {
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> wxtla::Result<usize> {
-        let held = self.0.len().unwrap().saturating_sub(offset).min(buf.len() as u64) as usize;
-        self.0.read_at(offset, &mut buf[..held]).unwrap();
-        Ok(held)
-    }
-
-    fn size(&self) -> wxtla::Result<u64> {
-        Ok(self.0.len().unwrap())
-    }
+/// Opening for writing puts what the log holds in place; then everybody reads it without a log.
+fn replayed(made: &Made) {
+    let leaf = copy_of(&made.files[0]);
+    let files: Vec<_> = std::iter::once(leaf).chain(made.files[1..].iter().cloned()).collect();
+    let shared: Vec<Arc<dyn FileIo>> =
+        files.iter().map(|file| Arc::new(file.clone()) as Arc<dyn FileIo>).collect();
+    WritableDisk::open_chain(shared.clone()).unwrap().close().unwrap();
+    let disk = Disk::open_chain(shared).unwrap();
+    assert_eq!(disk.layers().next().unwrap().log, vdisk::LogState::Clean);
+    by_us(&disk, &made.model);
+    wxtla_reader::judge_files(&files, Format::Vhdx, &made.model);
 }
 
-/// The files of a chain, found by their names.
-struct Folder(Vec<MemoryFile>);
-
-impl RelatedSourceResolver for Folder {
-    fn resolve(&self, request: &RelatedSourceRequest) -> wxtla::Result<Option<ByteSourceHandle>> {
-        let path = request.path.to_string();
-        let file = self.0.iter().find(|file| path.rsplit('/').next() == Some(file.name()));
-        Ok(file.map(|file| Arc::new(Source(file.clone())) as ByteSourceHandle))
-    }
+/// A file of its own with the same bytes.
+pub(crate) fn copy_of(file: &MemoryFile) -> MemoryFile {
+    let copy = MemoryFile::new(file.name());
+    copy_into(file, &copy);
+    copy
 }
 
-/// The whole chain as one new file.
-fn written_anew(disk: &Disk, model: &Model) {
-    let file = MemoryFile::new("anew.vhdx");
-    let target = Target::Vhdx { kind: vdisk::CreateKind::Dynamic, block_bytes: Some(1 << 20), disk_id: None };
-    let shared: Arc<dyn FileIo> = Arc::new(file.clone());
-    write_image(disk, &shared, &target, &|_| std::ops::ControlFlow::Continue(())).unwrap();
-    by_us(&Disk::open(shared).unwrap(), model);
-    by_wxtla(&[file], model);
-}
-
-fn by_qemu(file: &MemoryFile, model: &Model) {
-    let folder = tempfile::tempdir().unwrap();
-    let (image, raw) = (folder.path().join("disk.vhdx"), folder.path().join("disk.raw"));
-    save(file, &image);
-    save(&model.raw(), &raw);
-    qemu_img(&["check", "-f", "vhdx"], &[&image]);
-    qemu_img(&["compare", "-f", "raw", "-F", "vhdx"], &[&raw, &image]);
-}
-
-fn made_by_qemu(seed: u64, model: &Model) {
-    let folder = tempfile::tempdir().unwrap();
-    let (image, raw) = (folder.path().join("disk.vhdx"), folder.path().join("disk.raw"));
-    save(&model.raw(), &raw);
-    let options = ["block_size=1M", "block_size=16M", "block_size=1M,block_state_zero=off", "log_size=3M"];
-    let options = options[(seed / QEMU_EVERY) as usize % options.len()];
-    qemu_img(&["convert", "-f", "raw", "-O", "vhdx", "-o", options], &[&raw, &image]);
-    by_us(&Disk::open_local(&image).unwrap(), model);
-}
-
-/// Writes what is not zero; the rest stays a hole.
-fn save(file: &MemoryFile, path: &Path) {
-    let local = LocalFile::create_new(path).unwrap();
+/// Copies what is not zero.
+pub(crate) fn copy_into(file: &MemoryFile, to: &dyn FileIo) {
     let length = file.len().unwrap();
-    local.set_len(length).unwrap();
+    to.set_len(length).unwrap();
     let mut at = 0;
     while at < length {
         let run = file.run_at(at).unwrap();
@@ -210,16 +159,8 @@ fn save(file: &MemoryFile, path: &Path) {
         let mut bytes = vec![0; (end - at) as usize];
         file.read_at(at, &mut bytes).unwrap();
         if !vdisk::is_zero(&bytes) {
-            local.write_at(at, &bytes).unwrap();
+            to.write_at(at, &bytes).unwrap();
         }
         at = end;
     }
-}
-
-fn qemu_img(arguments: &[&str], paths: &[&Path]) {
-    let output = Command::new("qemu-img").args(arguments).args(paths).output();
-    let output = output.unwrap_or_else(|error| panic!("qemu-img is needed by this test: {error}"));
-    let said =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "qemu-img {arguments:?}: {said}");
 }

@@ -39,6 +39,15 @@ impl Chance {
         choices[self.below(choices.len() as u64) as usize]
     }
 
+    /// The numbers below `count` in any order.
+    pub(crate) fn shuffled(&mut self, count: u64) -> Vec<u64> {
+        let mut numbers: Vec<u64> = (0..count).collect();
+        for at in (1..numbers.len()).rev() {
+            numbers.swap(at, self.below(at as u64 + 1) as usize);
+        }
+        numbers
+    }
+
     /// Bytes that repeat nowhere, seldom zeros.
     pub(crate) fn bytes(&mut self, length: u64) -> Vec<u8> {
         if self.one_in(12) {
@@ -50,6 +59,35 @@ impl Chance {
         }
         bytes.truncate(length as usize);
         bytes
+    }
+}
+
+/// A few stretches of data in a block, at sectors.
+pub(crate) fn some_bytes(chance: &mut Chance, length: u64) -> Vec<(u64, Vec<u8>)> {
+    let count = 1 + chance.below(3);
+    let mut parts = Vec::new();
+    let mut at = 0;
+    for _ in 0..count {
+        let start = at + chance.below((length - at) / 512 + 1) * 512;
+        let bytes = (512 * (1 + chance.below(64))).min(length.saturating_sub(start));
+        if bytes == 0 {
+            break;
+        }
+        parts.push((start, chance.bytes(bytes)));
+        at = start + bytes;
+    }
+    parts
+}
+
+/// Whether a block takes this sector, by one of six patterns and a number that varies them.
+pub(crate) const fn takes_sector(pattern: u64, number: u64, at: u64, sectors: u64) -> bool {
+    match pattern {
+        0 => at.is_multiple_of(2),
+        1 => true,
+        2 => at % 64 < number % 64,
+        3 => at == number % sectors,
+        4 => at >= number % sectors,
+        _ => (at / 8).wrapping_mul(number | 1) >> 60 & 1 == 1,
     }
 }
 
@@ -105,6 +143,25 @@ impl Model {
             }
         }
         runs
+    }
+
+    /// Blocks of this size that were ever written, the last one filled up with zeros: (number, bytes).
+    pub(crate) fn blocks(&self, block_bytes: u64) -> Vec<(u64, Vec<u8>)> {
+        let mut numbers: Vec<u64> = self.pages.keys().map(|page| page * PAGE / block_bytes).collect();
+        numbers.dedup();
+        let whole = |block: u64| {
+            let start = block * block_bytes;
+            let mut bytes = self.read(start, block_bytes.min(self.capacity - start));
+            bytes.resize(block_bytes as usize, 0);
+            (block, bytes)
+        };
+        numbers.into_iter().map(whole).collect()
+    }
+
+    /// The same bytes with zeros behind them.
+    pub(crate) fn grown(&self, capacity: u64) -> Self {
+        assert!(capacity >= self.capacity);
+        Self { capacity, pages: self.pages.clone() }
     }
 
     /// The disk as a raw file, sparse.
