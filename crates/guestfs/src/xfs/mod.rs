@@ -16,6 +16,7 @@ mod free;
 mod geometry;
 mod inode;
 mod replay;
+mod work;
 
 use std::sync::Arc;
 

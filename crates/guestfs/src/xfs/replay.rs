@@ -7,7 +7,8 @@
 //! log, that maps one block of the volume as a file's content, and that file is read. What comes back is kept in an
 //! [`Overlay`](crate::block::Overlay), and the crate is let go.
 //!
-//! The crate is young. It is pinned to one version, a panic in it becomes a typed error, and what it reads is bounded.
+//! The crate is young. It is pinned to one version, a panic in it becomes a typed error, and what it reads is bounded, as
+//! is the work that the log asks for ([`Work`]).
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use zerocopy::{FromZeros, IntoBytes, little_endian};
 
 use super::format::{FORMAT_EXTENTS, INODE_MAGIC, RawInode};
 use super::geometry::Geometry;
+use super::work::Work;
 use crate::block::Patch;
 use crate::error::{Error, Result};
 use crate::number::index;
@@ -29,6 +31,10 @@ use crate::source::Source;
 
 /// Most reads while opening: a log of 2 GiB read block by block four times over.
 const MAX_READS: u64 = 16 << 20;
+/// Most bytes of reads while opening. A log of 128 MiB full of inodes, each in a buffer of 16 KiB, takes half of it.
+const MAX_READ_BYTES: u64 = 16 << 30;
+/// Reads before the log is looked at: the super block, once or twice.
+const READS_BEFORE_LOG: u64 = 64;
 
 /// Lets the crate check the features and replay the log; returns the blocks that may differ from the volume.
 pub(super) fn replay(source: &dyn Source) -> Result<BTreeMap<u64, Patch>> {
@@ -37,11 +43,18 @@ pub(super) fn replay(source: &dyn Source) -> Result<BTreeMap<u64, Patch>> {
 }
 
 fn guarded(source: &dyn Source) -> Result<BTreeMap<u64, Patch>> {
-    let state = Rc::new(State::default());
+    let geometry = Geometry::read(source).and_then(|geometry| Ok((log_range(source, &geometry)?, geometry)));
+    let work = geometry.as_ref().ok().map(|(log, _)| Work::of(*log));
+    let state = Rc::new(State { work: RefCell::new(work), ..State::default() });
     let window = Window { source, state: Rc::clone(&state) };
-    let mut xfs = Xfs::open(window, source.len()).map_err(|error| refusal(source, &state, &error))?;
-    let geometry = Geometry::read(source)?;
-    let log = log_range(source, &geometry)?;
+    let opened = Xfs::open(window, source.len());
+    // What the crate says of a super block is more exact; without a geometry it gets no further than that.
+    let (mut xfs, (log, geometry)) = match (opened, geometry) {
+        (Ok(xfs), Ok(geometry)) => (xfs, geometry),
+        (Err(error), Ok(_)) => return Err(refusal(source, &state, &error)),
+        (Err(error), Err(_)) if !state.refused.get() => return Err(refusal(source, &state, &error)),
+        (_, Err(error)) => return Err(error),
+    };
     let touched = touched(&state, &geometry, log);
     let inode = Inode { ino: inode_inside(&geometry) };
     let mut blocks = BTreeMap::new();
@@ -57,6 +70,9 @@ fn guarded(source: &dyn Source) -> Result<BTreeMap<u64, Patch>> {
                 blocks.insert(block, Patch::Bytes(content.into()));
             }
         }
+    }
+    if !blocks.is_empty() && state.work.borrow().as_ref().is_none_or(|work| work.operations() == 0) {
+        return Err(Error::damaged(source.name(), "its log was replayed in a way that could not be watched"));
     }
     Ok(blocks)
 }
@@ -123,6 +139,13 @@ fn offered_inode(geometry: &Geometry, number: u64, block: u64) -> Vec<u8> {
 /// What the crate says, in plain words.
 fn refusal(source: &dyn Source, state: &State, error: &lamxfs::Error) -> Error {
     let volume = source.name();
+    if state.refused.get() {
+        return Error::unsupported(
+            volume,
+            "the log of the XFS file system asks for more work than any real one (it is damaged or made up); without \
+             it files would be shown as they no longer are",
+        );
+    }
     if let Some(error) = state.failed.take() {
         return Error::io(volume, "the log or the super block", error);
     }
@@ -161,6 +184,11 @@ fn refusal(source: &dyn Source, state: &State, error: &lamxfs::Error) -> Error {
 struct State {
     reads: RefCell<Vec<ByteRange>>,
     count: Cell<u64>,
+    bytes: Cell<u64>,
+    /// What the log asks for; `None` while nobody knows where it is.
+    work: RefCell<Option<Work>>,
+    /// Whether a bound was reached.
+    refused: Cell<bool>,
     failed: Cell<Option<io::Error>>,
     offered: RefCell<Option<(u64, Vec<u8>)>>,
 }
@@ -182,19 +210,35 @@ impl BlockRead for Window<'_> {
             buf.copy_from_slice(inode);
             return Ok(());
         }
-        self.state.count.set(self.state.count.get() + 1);
-        if self.state.count.get() > MAX_READS {
-            self.state.failed.set(Some(io::Error::other("the log asks for more reads than any log needs")));
+        if !self.is_bounded(buf.len() as u64) {
+            self.state.refused.set(true);
             return Err(());
         }
-        if self.state.offered.borrow().is_none() {
+        let is_opening = self.state.offered.borrow().is_none();
+        if is_opening {
             self.note(offset, buf.len() as u64);
         }
-        self.source.read_at(offset, buf).map_err(|error| self.state.failed.set(Some(error)))
+        self.source.read_at(offset, buf).map_err(|error| self.state.failed.set(Some(error)))?;
+        if is_opening && let Some(work) = &mut *self.state.work.borrow_mut() {
+            work.see(offset, buf);
+        }
+        Ok(())
     }
 }
 
 impl Window<'_> {
+    /// Counts a read; false when there were too many, or when the log asks for too much.
+    fn is_bounded(&self, length: u64) -> bool {
+        let state = &self.state;
+        state.count.set(state.count.get() + 1);
+        state.bytes.set(state.bytes.get().saturating_add(length));
+        let work = state.work.borrow();
+        let reads_max = if work.is_some() { MAX_READS } else { READS_BEFORE_LOG };
+        state.count.get() <= reads_max
+            && state.bytes.get() <= MAX_READ_BYTES
+            && work.as_ref().is_none_or(|work| !work.is_too_much())
+    }
+
     fn note(&self, offset: u64, length: u64) {
         let mut reads = self.state.reads.borrow_mut();
         match reads.last_mut() {
