@@ -98,6 +98,11 @@ impl Volume {
         self.map.on_disks(ranges)
     }
 
+    /// All disks of its guest.
+    pub(crate) fn sources(&self) -> &Disks {
+        &self.disks
+    }
+
     /// The disks that it lies on, by their position.
     #[must_use]
     pub fn disks(&self) -> Vec<usize> {

@@ -11,3 +11,6 @@ mod overlay;
 pub(crate) use cache::Cached;
 pub(crate) use extents::{Extents, Last, read_through};
 pub(crate) use overlay::{Overlay, Patch};
+
+#[cfg(test)]
+pub(crate) use extents::tests::Bytes;

@@ -107,11 +107,15 @@ fn ranges(tree: &dyn Tree, node: NodeId) -> Result<ChangedRanges, String> {
     let used = used_bytes(&head[..length], metadata.size)?;
     let wanted = ByteRange::new(KEPT_BYTES, used);
     let extents = tree.extents(node, None).map_err(text)?;
-    let parts = extents.iter().map(|extent| {
-        let part = ByteRange::at(extent.file_offset, extent.length).intersect(wanted);
-        ByteRange::at(extent.volume_offset + part.start.saturating_sub(extent.file_offset), part.len())
-    });
-    Ok(ChangedRanges::from_ranges(parts))
+    let places = |wanted: ByteRange| {
+        let parts = extents.iter().map(|extent| {
+            let part = ByteRange::at(extent.file_offset, extent.length).intersect(wanted);
+            ByteRange::at(extent.volume_offset + part.start.saturating_sub(extent.file_offset), part.len())
+        });
+        ChangedRanges::from_ranges(parts)
+    };
+    // A damaged map may show the first pages at a second place of the file.
+    Ok(places(wanted).minus(&places(ByteRange::new(0, KEPT_BYTES))))
 }
 
 /// Bytes that the area uses, by its first page; why it is kept, when that is not one.

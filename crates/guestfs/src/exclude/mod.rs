@@ -7,6 +7,7 @@
 mod interval;
 mod linux;
 mod plan;
+mod telling;
 
 use std::sync::Arc;
 

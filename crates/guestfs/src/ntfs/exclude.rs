@@ -95,16 +95,18 @@ fn is_in_root(file: &File<'_>, name: &str) -> Outcome<bool> {
     Ok(found)
 }
 
-/// The clusters of a stream except those of its first piece.
+/// The clusters of a stream except those of its first piece, which a damaged stream may hold twice.
 fn after_first_piece(tree: &NtfsTree, stream: &Stream) -> ChangedRanges {
     let cluster_bytes = tree.facts().block_bytes;
     let first = KEPT_BYTES.div_ceil(cluster_bytes);
-    let runs = stream.runs().filter_map(|run| {
+    let (mut kept, mut rest) = (Vec::new(), Vec::new());
+    for run in stream.runs() {
+        let Some(lcn) = run.lcn else { continue };
         let skip = first.saturating_sub(run.vcn).min(run.clusters);
-        let start = (run.lcn? + skip) * cluster_bytes;
-        Some(ByteRange::at(start, (run.clusters - skip) * cluster_bytes))
-    });
-    ChangedRanges::from_ranges(runs)
+        kept.push(ByteRange::at(lcn * cluster_bytes, skip * cluster_bytes));
+        rest.push(ByteRange::at((lcn + skip) * cluster_bytes, (run.clusters - skip) * cluster_bytes));
+    }
+    ChangedRanges::from_ranges(rest).minus(&ChangedRanges::from_ranges(kept))
 }
 
 /// Why a file is kept, for people.
