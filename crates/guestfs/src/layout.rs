@@ -3,6 +3,7 @@
 //! All disks of a VM are given together, since a volume may lie on several. What cannot be put together is a gap
 //! with its reason; it does not hinder the rest.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::error::Result;
@@ -50,7 +51,27 @@ impl Layout {
         }
         ldm::assemble(&layout.disks, &mut layout.volumes, &mut layout.gaps, &disks);
         lvm::assemble(&mut layout.volumes, &mut layout.gaps, &disks);
+        layout.tell_names_apart();
         Ok(layout)
+    }
+
+    /// Volumes are asked for by name, so that a second one of a name gets another, `NAME~2`.
+    fn tell_names_apart(&mut self) {
+        let mut used: HashSet<String> = HashSet::new();
+        let mut counts: HashMap<String, u32> = HashMap::new();
+        for volume in &mut self.volumes {
+            let count = counts.entry(volume.name.clone()).or_default();
+            let mut name = volume.name.clone();
+            while used.contains(&name) {
+                *count += 1;
+                name = format!("{}~{}", volume.name, *count + 1);
+            }
+            if name != volume.name {
+                volume.notes.push(format!("Another volume has the name {}.", volume.name));
+                volume.name.clone_from(&name);
+            }
+            used.insert(name);
+        }
     }
 
     fn add_partitions(&mut self, number: usize, table: &DiskTable, disks: &Disks) {
@@ -100,5 +121,28 @@ fn with_cause(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(cause) => format!("{text} {cause}"),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::Content;
+
+    #[test]
+    fn volumes_of_one_name_are_told_apart() {
+        let disks: Disks = Arc::new([]);
+        let volume = |name: &str| {
+            let map = VolumeMap::missing(512, "it is made up");
+            Volume::of_content(name.into(), String::new(), String::new(), map, Content::Unknown, &disks)
+        };
+        let volumes = ["ldm/a", "ldm/a", "ldm/a~2", "ldm/a"].map(volume).into();
+        let mut layout = Layout { volumes, ..Layout::default() };
+
+        layout.tell_names_apart();
+
+        let names: Vec<_> = layout.volumes.iter().map(|volume| volume.name.as_str()).collect();
+        assert_eq!(names, ["ldm/a", "ldm/a~2", "ldm/a~2~2", "ldm/a~3"]);
+        assert!(layout.volumes[1].notes.iter().any(|note| note == "Another volume has the name ldm/a."));
     }
 }

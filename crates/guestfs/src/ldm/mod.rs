@@ -20,6 +20,9 @@ use crate::partition::{DiskTable, LDM_METADATA as METADATA_TYPE};
 use crate::source::Source;
 use crate::volume::Volume;
 
+/// Volumes of one group at most. Each is looked at, and a Windows that shows more than a few hundred is not known.
+const VOLUMES_MAX: usize = 4096;
+
 /// A group of dynamic disks.
 #[derive(Default)]
 struct Group {
@@ -80,6 +83,11 @@ impl Group {
                 let what = format!("{} of the dynamic disk group {}", disk.name, self.name);
                 gaps.push(Gap { what, why: "none of the disks given is it".into() });
             }
+        }
+        if database.volumes.len() > VOLUMES_MAX {
+            let why = format!("it describes {} volumes", database.volumes.len());
+            gaps.push(Gap { what: format!("the dynamic disk group {}", self.name), why });
+            return;
         }
         for (id, record) in &database.volumes {
             let name = format!("{prefix}/{}", record.name);

@@ -3,7 +3,7 @@
 //! Layout after the Linux kernel's `block/partitions/ldm.c` and the LDM documentation of the Linux-NTFS project.
 //! Within a record most fields have a length before them, so a record is read from front to back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::size_of;
 
 use uuid::Uuid;
@@ -56,6 +56,8 @@ pub(super) struct Database {
     pub(super) volumes: BTreeMap<u64, VolumeRecord>,
     /// By the volume that they belong to.
     pub(super) components: BTreeMap<u64, Vec<Component>>,
+    /// Two components of one identity would share their pieces, and many would make maps without end.
+    component_ids: BTreeSet<u64>,
     /// By the component that they belong to.
     pub(super) partitions: BTreeMap<u64, Vec<PartitionRecord>>,
     pub(super) disks: BTreeMap<u64, DiskRecord>,
@@ -180,6 +182,9 @@ impl Database {
         let volume = fields.number()?;
         fields.skip(1)?;
         let stripe_sectors = if flags & 0x10 == 0 { 0 } else { fields.number()? };
+        if !self.component_ids.insert(id) {
+            return None;
+        }
         let component = Component { id, state, kind, partitions, stripe_sectors };
         self.components.entry(volume).or_default().push(component);
         Some(())

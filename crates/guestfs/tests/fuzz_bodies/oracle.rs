@@ -20,6 +20,8 @@ pub fn check_disks(disks: &[Arc<dyn Source>]) {
     for gap in &layout.gaps {
         assert!(!gap.what.is_empty() && !gap.why.is_empty(), "{gap:?}");
     }
+    let names: BTreeSet<_> = layout.volumes.iter().map(|volume| &volume.name).collect();
+    assert_eq!(names.len(), layout.volumes.len(), "two volumes have one name");
     for volume in layout.volumes.iter().take(VOLUMES_MAX) {
         check_volume(volume);
         match volume.open() {
