@@ -4,29 +4,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may stop at the first surprise")]
 
 mod linux;
+mod mounts;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use guestfs::Condition;
 use linux::{Content, assert_same, content_of, content_of_folder, noise, open, run, sample_folder, sized};
-
-/// A mounted image.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    fn new(image: &Path, at: &Path) -> Self {
-        fs::create_dir_all(at).unwrap();
-        run("mount", &["-o", "loop", image.to_str().unwrap(), at.to_str().unwrap()]);
-        Self(at.to_owned())
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        run("umount", &[self.0.to_str().unwrap()]);
-    }
-}
+use mounts::Mounted;
 
 /// A file system that was cut off while folders and files were made, removed and made again.
 fn crashed(folder: &Path, mkfs: &[&str]) -> PathBuf {

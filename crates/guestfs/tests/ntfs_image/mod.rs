@@ -87,17 +87,27 @@ pub(crate) fn open(disk: Arc<dyn Source>) -> guestfs::Result<Box<dyn Tree>> {
 }
 
 /// A mount of ntfs-3g; unmounted when it goes.
-struct Mount {
+pub(crate) struct Mount {
     process: Child,
     point: PathBuf,
 }
 
 impl Mount {
-    fn new(image: &Path, point: PathBuf) -> Self {
+    /// Mounts the volume of an image at a folder, for reading and writing.
+    pub(crate) fn new(image: &Path, point: PathBuf) -> Self {
+        Self::with_options(image, point, "no_detach,compression,streams_interface=xattr,big_writes")
+    }
+
+    /// Mounts it for reading.
+    pub(crate) fn read_only(image: &Path, point: PathBuf) -> Self {
+        Self::with_options(image, point, "no_detach,ro")
+    }
+
+    fn with_options(image: &Path, point: PathBuf, options: &str) -> Self {
         fs::create_dir_all(&point).unwrap();
         let before = fs::metadata(&point).unwrap().dev();
         let mut process = Command::new("ntfs-3g")
-            .args(["-o", "no_detach,compression,streams_interface=xattr,big_writes"])
+            .args(["-o", options])
             .args([image, &point])
             .stderr(Stdio::null())
             .spawn()
