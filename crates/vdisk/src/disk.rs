@@ -78,8 +78,6 @@ pub struct LayerInfo {
     pub physical_sector: u32,
     /// Bytes of a block; 0 for raw files and fixed VHD.
     pub block_bytes: u32,
-    /// Blocks that have data in this file; 0 for raw files and fixed VHD.
-    pub allocated_blocks: u64,
     /// Identity of the virtual disk; in a VHD that of the file, since VHD knows no other.
     pub virtual_disk_id: DiskId,
     /// Identity of the content as a parent; in a VHD its UUID, which no write changes.
@@ -92,12 +90,22 @@ pub struct LayerInfo {
     pub unknown: Vec<UnknownPart>,
     /// Whether changes of its log were replayed in memory.
     pub log: LogState,
-    /// What is odd about the file, though it can be read.
+}
+
+/// What the block table of one file of a chain says as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BlockUsage {
+    /// Blocks that have data in this file; 0 for raw files and fixed VHD.
+    pub allocated_blocks: u64,
+    /// What is odd about the table, though it can be read.
     pub oddities: Vec<Oddity>,
 }
 
 impl Disk {
     /// Opens a VHDX or VHD file that needs no parent. The format is told by what stands in the file.
+    ///
+    /// All structures are checked, except that a block table of more than 4 MiB is read and checked page
+    /// by page as its blocks are used.
     pub fn open(file: Arc<dyn FileIo>) -> Result<Self> {
         Self::open_chain(vec![file])
     }
@@ -234,6 +242,12 @@ impl Disk {
             }
         }
         Ok(ChangedRanges::from_ranges(data))
+    }
+
+    /// What the block tables of the files say as a whole, leaf first. A large table is read and checked to
+    /// its end for this, so that an error tells what opening did not find.
+    pub fn block_usage(&self) -> Result<Vec<BlockUsage>> {
+        self.chain.files().iter().map(Layer::block_usage).collect()
     }
 
     /// The files of the chain, leaf first.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::disk::{DiskFormat, LayerInfo};
+use crate::disk::{BlockUsage, DiskFormat, LayerInfo};
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
 use crate::id::DiskId;
@@ -162,32 +162,41 @@ impl Layer {
             logical_sector: self.logical_sector(),
             physical_sector: self.physical_sector(),
             block_bytes: self.block_bytes(),
-            allocated_blocks: 0,
             virtual_disk_id: self.disk_id(),
             data_write_guid: self.identity(),
             file_write_guid: self.file_identity(),
             parent: self.locator().cloned(),
             unknown: Vec::new(),
             log: LogState::Clean,
-            oddities: Vec::new(),
         };
         match self {
             Self::Vhdx(image) => {
                 (info.format, info.kind) = (DiskFormat::Vhdx, image.kind());
                 info.creator = image.creator().to_owned();
-                info.allocated_blocks = image.present_blocks();
                 info.unknown = image.unknown().to_vec();
                 info.log = image.log();
-                info.oddities = image.oddities();
             }
             Self::Vhd(image) => {
                 (info.format, info.kind) = (DiskFormat::Vhd, image.kind());
                 info.creator = image.creator().to_owned();
-                info.allocated_blocks = image.present_blocks();
             }
             Self::Raw { .. } | Self::Missing { .. } => {}
         }
         info
+    }
+
+    /// What the block table says as a whole, which may read all of it.
+    pub(crate) fn block_usage(&self) -> Result<BlockUsage> {
+        match self {
+            Self::Vhdx(image) => {
+                let survey = image.survey()?;
+                Ok(BlockUsage { allocated_blocks: survey.present_blocks, oddities: survey.oddities() })
+            }
+            Self::Vhd(image) => {
+                Ok(BlockUsage { allocated_blocks: image.present_blocks(), ..BlockUsage::default() })
+            }
+            Self::Raw { .. } | Self::Missing { .. } => Ok(BlockUsage::default()),
+        }
     }
 }
 

@@ -5,8 +5,9 @@
 //!
 //! ```text
 //!  FileIo ──┬── Disk::open / open_chain / open_with ──► read_at, extents, allocated
-//!           │        (read only; headers, regions, metadata and the BAT checked at open; changes
-//!           │        that are still in the log are replayed in memory, the file stays as it is)
+//!           │        (read only; headers, regions and metadata checked at open, the BAT there or, when it
+//!           │        is large, page by page as it is used; changes that are still in the log are
+//!           │        replayed in memory, the file stays as it is)
 //!           ├── WritableDisk::create / create_child / open ──► write_at, write_zeroes, flush, close
 //!           │        (payload → flush → bitmaps and BAT through the log → flush: what was flushed survives
 //!           │        a power cut, and the file opens after a cut at any moment)
@@ -26,7 +27,9 @@
 //!
 //! Two rules hold everywhere. Sizes read from a file are compared with the file's length before
 //! memory is taken, so a hostile file costs little. A file that this crate cannot read *rightly*
-//! is refused with a typed [`Error`]; it never returns stale or guessed data.
+//! is refused with a typed [`Error`]; it never returns stale or guessed data. Of a block table too large to
+//! be read at open, two blocks that claim one place are refused once both were asked for; whoever reads
+//! a part and must be sure of it asks [`Disk::block_usage`] first, which looks at all of the table.
 //!
 //! [MS-VHDX]: https://learn.microsoft.com/openspecs/windows_protocols/ms-vhdx/
 
@@ -56,7 +59,7 @@ pub use compare::{Comparison, compare};
 pub use content::{Contents, DataWindows};
 pub use convert::{Existing, Target, Written, convert, write_image};
 pub use digest::Watch;
-pub use disk::{Disk, DiskFormat, Extent, ExtentKind, Extents, LayerInfo};
+pub use disk::{BlockUsage, Disk, DiskFormat, Extent, ExtentKind, Extents, LayerInfo};
 pub use error::{Error, Result, Retry};
 pub use file_io::{FileIo, FileRun, LocalFile, MemoryFile};
 pub use id::DiskId;

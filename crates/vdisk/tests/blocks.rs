@@ -64,8 +64,8 @@ fn a_bad_entry_is_an_error_for_its_own_block_only_and_for_a_writer() {
         "VD-003",
         "the file would grow under it"
     );
-    let layer = Disk::open(file).unwrap().layers().next().unwrap();
-    assert_eq!(layer.oddities, [Oddity::BlocksBeyondEnd(1)]);
+    let usage = Disk::open(file).unwrap().block_usage().unwrap().remove(0);
+    assert_eq!(usage.oddities, [Oddity::BlocksBeyondEnd(1)]);
 }
 
 // case 24
@@ -86,7 +86,7 @@ fn partially_present_without_a_parent_is_present_and_reported() {
     set_entry(&mut bytes, 0, (4 << 20) | 7);
     let disk = open(&bytes).unwrap();
     assert!(content(&disk) == content(&open(&sound()).unwrap()));
-    assert_eq!(disk.layers().next().unwrap().oddities, [Oddity::PartialWithoutParent(1)]);
+    assert_eq!(disk.block_usage().unwrap()[0].oddities, [Oddity::PartialWithoutParent(1)]);
 }
 
 // cases 28, 33
@@ -102,7 +102,7 @@ fn junk_in_the_bitmap_entries_of_a_file_without_a_parent_means_nothing() {
         let mut read = vec![0; 1024];
         disk.read_at((4 << 30) - 512, &mut read).unwrap();
         assert!(read == pattern(1, 1024), "the blocks before and behind the entry");
-        assert_eq!(disk.layers().next().unwrap().oddities, [Oddity::JunkBitmapEntries(1)]);
+        assert_eq!(disk.block_usage().unwrap()[0].oddities, [Oddity::JunkBitmapEntries(1)]);
     }
 }
 

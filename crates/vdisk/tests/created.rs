@@ -106,7 +106,7 @@ fn check_corner(options: &CreateOptions) {
         CreateKind::Fixed => options.capacity.div_ceil(block),
         CreateKind::Dynamic => 1 + u64::from(last >= block),
     };
-    assert_eq!(disk.layers().next().unwrap().allocated_blocks, blocks, "{options:?}");
+    assert_eq!(disk.block_usage().unwrap()[0].allocated_blocks, blocks, "{options:?}");
     let payload = file.len().unwrap() - blocks * block;
     assert!(payload.is_multiple_of(MIB) && payload >= 4 * MIB, "the file ends with its last block");
 }

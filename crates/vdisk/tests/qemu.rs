@@ -168,7 +168,7 @@ fn a_disk_with_cleared_and_reused_blocks_is_accepted_by_qemu() {
 
     qemu_img(&["check", text(&path)]);
     assert!(qemu_img(&["compare", "-f", "raw", "-F", "vhdx", text(&raw), text(&path)]).contains("identical"));
-    let blocks = Disk::open_local(&path).unwrap().layers().next().unwrap().allocated_blocks;
+    let blocks = Disk::open_local(&path).unwrap().block_usage().unwrap()[0].allocated_blocks;
     assert_eq!(std::fs::metadata(&path).unwrap().len(), 4 * MIB + 8 * MIB, "given-up space was reused");
     assert_eq!(blocks, 6);
 }

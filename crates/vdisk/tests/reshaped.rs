@@ -205,7 +205,7 @@ fn a_fixed_disk_grows_with_space_for_its_new_blocks() {
     assert!(expected[2 * MIB as usize + 512..5 * MIB as usize].iter().all(|byte| *byte == 0));
     let disk = Disk::open(Arc::new(file.clone())).unwrap();
     assert!(content(&disk) == expected);
-    assert_eq!((disk.layers().next().unwrap().allocated_blocks, file.len().unwrap()), (6, 10 * MIB));
+    assert_eq!((disk.block_usage().unwrap()[0].allocated_blocks, file.len().unwrap()), (6, 10 * MIB));
 }
 
 #[test]

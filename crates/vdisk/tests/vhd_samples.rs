@@ -80,7 +80,7 @@ fn the_size_of_a_disk_follows_the_program_that_made_it() {
         let layer = disk.layers().next().unwrap();
         assert_eq!((layer.creator.as_str(), disk.capacity()), (creator, capacity), "{name}");
         assert_eq!((layer.format, layer.kind), (DiskFormat::Vhd, DiskKind::Dynamic));
-        assert_eq!((layer.block_bytes, layer.allocated_blocks), (2 << 20, 0));
+        assert_eq!((layer.block_bytes, disk.block_usage().unwrap()[0].allocated_blocks), (2 << 20, 0));
         assert!(disk.allocated().unwrap().is_empty());
     }
 }
@@ -90,7 +90,8 @@ fn a_disk_made_by_disk2vhd_reads_as_its_digest_says() {
     let disk = Disk::open(specimen("d2v-zerofilled.vhd")).unwrap();
 
     let layer = disk.layers().next().unwrap();
-    assert_eq!((layer.creator.as_str(), layer.allocated_blocks), ("d2v 1.0", 126));
+    assert_eq!(layer.creator, "d2v 1.0");
+    assert_eq!(disk.block_usage().unwrap()[0].allocated_blocks, 126);
     assert_eq!(sha256(&disk), "1ba076be94a8a64541c25aae8d5a5f8b0da758c3797af597e03acb431ff8d143");
 }
 

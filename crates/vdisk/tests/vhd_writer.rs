@@ -156,9 +156,9 @@ fn zeros_written_to_an_absent_block_of_a_child_hide_the_parents_data() {
     expected[512..MIB as usize].fill(0);
     expected.resize(8 * MIB as usize, 0);
     assert!(content(&disk) == expected);
-    let layer = disk.layers().next().unwrap();
-    assert_eq!(layer.allocated_blocks, 1, "blocks that the parent does not hold take no space");
-    let parent = layer.parent.unwrap();
+    let usage = disk.block_usage().unwrap().remove(0);
+    assert_eq!(usage.allocated_blocks, 1, "blocks that the parent does not hold take no space");
+    let parent = disk.layers().next().unwrap().parent.unwrap();
     assert_eq!(
         (parent.relative_path.as_deref(), parent.absolute_path.as_deref()),
         (Some(r".\base.vhd"), Some(r"C:\base.vhd"))

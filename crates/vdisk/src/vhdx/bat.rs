@@ -1,17 +1,19 @@
-//! The block allocation table: what each entry means, and the table in memory (MS-VHDX 2.5).
+//! The block allocation table: what each entry means, and where the table is kept (MS-VHDX 2.5).
 //!
-//! The table is read at open: eight bytes for each block, 16 MB for a 64 TiB disk of 32 MiB blocks and
-//! 512 MB for one of 1 MiB blocks. Nearly all of a large table is empty, so holes of the file are not
-//! read and pages of zeros not kept. Entries are atomic so that readers of a disk that is being written
-//! see each block either before or after its allocation, without a lock on the read path.
+//! It has eight bytes for each block: 16 MiB for a 64 TiB disk of 32 MiB blocks, and 512 MiB for one of
+//! 1 MiB blocks. A small table, and that of a file that is written, is read and checked when the file is
+//! opened (`whole_table`). Of a large one that is only read, pages are read and checked when they are
+//! first needed (`paged_table`), so that opening costs the same for every disk.
 
-use std::ops::Range;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 
+use super::metadata::Geometry;
+use super::paged_table::PagedTable;
+use super::placement::Placement;
+use super::whole_table::WholeTable;
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
-use crate::number::{MIB, index};
+use crate::number::MIB;
 use crate::range::ByteRange;
 
 /// Payload states (MS-VHDX 2.5.1.1) and the one present state of bitmap blocks (2.5.1.2).
@@ -90,136 +92,91 @@ fn file_offset(entry: u64) -> Option<u64> {
     (entry & RESERVED_MASK == 0 && offset >= MIB).then_some(offset)
 }
 
-/// Entries of a page: the 4 KiB in which the table is written, and in which files have holes.
-const PAGE_ENTRIES: u64 = 512;
-const PAGE_BYTES: u64 = PAGE_ENTRIES * 8;
-/// Bytes read at a time when the table is loaded.
-const LOAD_BYTES: u64 = MIB;
-/// Absent pages that one call of [`Bat::absent_until`] passes over. A chain asks its files in turn,
-/// again and again, so each answer must be cheap.
-const SKIPPED_PAGES_MAX: u64 = 1024;
-
-type Page = Box<[AtomicU64]>;
-
-/// The table in memory. Pages that hold only zeros take none until an entry in them is set.
-pub(super) struct Bat {
-    pages: Box<[OnceLock<Page>]>,
-    count: u64,
+/// An entry of a file of draft 0.95 of the specification, with the state that its meaning has now.
+pub(super) fn from_draft(entry: u64) -> u64 {
+    let is_unmapped = entry & STATE_MASK == state::DRAFT_UNMAPPED;
+    if is_unmapped { entry & !STATE_MASK | state::UNMAPPED } else { entry }
 }
 
-/// Without its entries, of which there can be millions.
-impl std::fmt::Debug for Bat {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Bat of {} entries", self.count)
-    }
+/// Largest table that is read at open to be read from only: that of 16 TiB in blocks of 32 MiB, or of
+/// 512 GiB in blocks of 1 MiB. Reading and checking it takes a few milliseconds.
+const WHOLE_BYTES_MAX: u64 = 4 * MIB;
+
+/// The table of an opened file.
+#[derive(Debug)]
+pub(super) enum Bat {
+    /// All of it is in memory and was checked.
+    Whole(WholeTable),
+    /// It is read and checked as it is needed.
+    Paged(PagedTable),
 }
 
 impl Bat {
-    /// Reads the first `count` entries of the region, which lies inside the file.
-    pub(super) fn load(file: &dyn FileIo, region: ByteRange, count: u64) -> Result<Self> {
-        if count * 8 > region.len() {
-            let what = format!("its block allocation table has {} bytes for {count} entries", region.len());
-            return Err(Error::damaged(file.name(), what));
+    /// The table of a file that is only read.
+    pub(super) fn open(file: &Arc<dyn FileIo>, region: ByteRange, placement: Placement) -> Result<Self> {
+        let count = entries_in(&**file, region, placement.geometry())?;
+        if count * 8 <= WHOLE_BYTES_MAX {
+            return Self::open_whole(file, region, placement);
         }
-        let pages = std::iter::repeat_with(OnceLock::new).take(index(count.div_ceil(PAGE_ENTRIES))).collect();
-        let table = Self { pages, count };
-        table
-            .read(file, region.start)
-            .map_err(|error| Error::io(file.name(), "read the block allocation table of", error))?;
-        Ok(table)
+        Ok(Self::Paged(PagedTable::new(Arc::clone(file), region.start, count, placement)))
     }
 
-    /// Reads all pages that are not in a hole of the file.
-    fn read(&self, file: &dyn FileIo, start: u64) -> std::io::Result<()> {
-        let bytes = self.count * 8;
-        let mut buf = vec![0; index(LOAD_BYTES.min(bytes))];
-        let mut at = 0;
-        while at < bytes {
-            let run = file.run_at(start + at)?;
-            let end = run.end.saturating_sub(start).min(bytes);
-            let hole_end = if end == bytes { end } else { end - end % PAGE_BYTES };
-            if run.is_hole && hole_end > at {
-                at = hole_end;
-                continue;
-            }
-            // What is not a hole is read up to the next one, in whole pages.
-            let end = if run.is_hole { at + 1 } else { end.max(at + 1) };
-            let end = end.next_multiple_of(PAGE_BYTES).min(bytes).min(at + LOAD_BYTES);
-            let part = &mut buf[..index(end - at)];
-            file.read_at(start + at, part)?;
-            for (page, number) in part.chunks(index(PAGE_BYTES)).zip(at / PAGE_BYTES..) {
-                self.keep(number, page);
-            }
-            at = end;
-        }
-        Ok(())
-    }
-
-    fn keep(&self, number: u64, bytes: &[u8]) {
-        let (words, _) = bytes.as_chunks::<8>();
-        if words.iter().all(|word| *word == [0; 8]) {
-            return;
-        }
-        let page = self.page_or_new(number);
-        for (entry, word) in page.iter().zip(words) {
-            entry.store(u64::from_le_bytes(*word), Ordering::Relaxed);
-        }
-    }
-
-    fn page(&self, number: u64) -> Option<&Page> {
-        self.pages[index(number)].get()
-    }
-
-    fn page_or_new(&self, number: u64) -> &Page {
-        let zeros = || std::iter::repeat_with(AtomicU64::default).take(index(PAGE_ENTRIES)).collect();
-        self.pages[index(number)].get_or_init(zeros)
+    /// The table of a file that is written: who allocates must know all that is taken.
+    pub(super) fn open_whole(
+        file: &Arc<dyn FileIo>,
+        region: ByteRange,
+        mut placement: Placement,
+    ) -> Result<Self> {
+        let count = entries_in(&**file, region, placement.geometry())?;
+        let table = WholeTable::load(&**file, region.start, count)?;
+        table.used().try_for_each(|(at, entry)| placement.admit(at, entry))?;
+        Ok(Self::Whole(table))
     }
 
     /// The entry as it is now.
-    pub(super) fn get(&self, entry: u64) -> u64 {
-        let page = self.page(entry / PAGE_ENTRIES);
-        page.map_or(0, |page| page[index(entry % PAGE_ENTRIES)].load(Ordering::Acquire))
-    }
-
-    /// Publishes an entry; what it points to was written before.
-    pub(super) fn set(&self, entry: u64, value: u64) {
-        assert!(entry < self.count, "the table has no such entry");
-        let page = self.page_or_new(entry / PAGE_ENTRIES);
-        page[index(entry % PAGE_ENTRIES)].store(value, Ordering::Release);
-    }
-
-    /// Number of entries in use.
-    pub(super) fn len(&self) -> u64 {
-        self.count
-    }
-
-    /// The bytes of some entries as they belong into the file.
-    pub(super) fn to_bytes(&self, entries: Range<u64>) -> Vec<u8> {
-        entries.flat_map(|entry| self.get(entry).to_le_bytes()).collect()
-    }
-
-    /// Where the entries that are surely 0 end, from `entry` on; `entry` itself when it may not be.
-    pub(super) fn absent_until(&self, entry: u64) -> u64 {
-        let first = entry / PAGE_ENTRIES;
-        let limit = (self.pages.len() as u64).min(first + SKIPPED_PAGES_MAX);
-        let end = (first..limit).find(|number| self.page(*number).is_some()).unwrap_or(limit);
-        if end == first { entry } else { (end * PAGE_ENTRIES).min(self.count) }
-    }
-
-    /// Gives the entries of a file of draft 0.95 the state that their meaning has now.
-    pub(super) fn translate_draft(&self) {
-        for (at, entry) in self.used().filter(|(_, entry)| entry & STATE_MASK == state::DRAFT_UNMAPPED) {
-            self.set(at, entry & !STATE_MASK | state::UNMAPPED);
+    pub(super) fn get(&self, entry: u64) -> Result<u64> {
+        match self {
+            Self::Whole(table) => Ok(table.get(entry)),
+            Self::Paged(table) => table.get(entry),
         }
     }
 
-    /// All entries that are not 0, with their numbers.
-    pub(super) fn used(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        let pages = self.pages.iter().zip(0u64..).filter_map(|(page, number)| Some((page.get()?, number)));
-        let entries = pages.flat_map(|(page, number)| page.iter().zip(number * PAGE_ENTRIES..));
-        let entries = entries.map(|(entry, at)| (at, entry.load(Ordering::Acquire)));
-        entries.filter(|(at, entry)| *entry != 0 && *at < self.count)
+    /// Where the entries that are surely 0 end, from `entry` on; `entry` itself when it may not be.
+    pub(super) fn absent_until(&self, entry: u64) -> Result<u64> {
+        match self {
+            Self::Whole(table) => Ok(table.absent_until(entry)),
+            Self::Paged(table) => table.absent_until(entry),
+        }
     }
+
+    /// Visits all entries that are not 0, with their numbers.
+    pub(super) fn for_each_used(&self, visit: &mut dyn FnMut(u64, u64)) -> Result<()> {
+        match self {
+            Self::Whole(table) => {
+                table.used().for_each(|(at, entry)| visit(at, entry));
+                Ok(())
+            }
+            Self::Paged(table) => table.for_each_used(visit),
+        }
+    }
+
+    /// The table of a file that was opened for writing.
+    pub(super) fn whole(&self) -> &WholeTable {
+        match self {
+            Self::Whole(table) => table,
+            Self::Paged(_) => unreachable!("a file that is written has its table in memory"),
+        }
+    }
+}
+
+/// The number of entries in use, for which the region must have room.
+fn entries_in(file: &dyn FileIo, region: ByteRange, geometry: &Geometry) -> Result<u64> {
+    let count = geometry.bat_entries();
+    if count * 8 > region.len() {
+        let what = format!("its block allocation table has {} bytes for {count} entries", region.len());
+        return Err(Error::damaged(file.name(), what));
+    }
+    Ok(count)
 }
 
 #[cfg(test)]
@@ -259,41 +216,5 @@ mod tests {
         }
         assert_eq!(bitmap_offset((7 * MIB) | 6), Some(7 * MIB));
         assert_eq!((bitmap_offset(0), bitmap_offset((7 * MIB) | 7), bitmap_offset(6)), (None, None, None));
-    }
-
-    fn table_of(words: &[(u64, u64)], count: u64) -> (crate::MemoryFile, Bat) {
-        let file = crate::MemoryFile::new("x.vhdx");
-        file.set_len(2 * MIB + (count * 8).next_multiple_of(MIB)).unwrap();
-        for (entry, value) in words {
-            file.write_at(2 * MIB + entry * 8, &value.to_le_bytes()).unwrap();
-        }
-        let region = ByteRange::new(2 * MIB, file.len().unwrap());
-        let table = Bat::load(&file, region, count).unwrap();
-        (file, table)
-    }
-
-    #[test]
-    fn a_sparse_table_reads_and_changes_like_a_full_one() {
-        let words = [(0, 7), (511, 8), (100_000, 9), (300_001, 10)];
-        // The entry behind the last one in use is slack.
-        let (_, table) = table_of(&[&words[..], &[(300_002, 11)]].concat(), 300_002);
-        assert_eq!(table.used().collect::<Vec<_>>(), words);
-        assert!((0..300_002).all(|entry| {
-            table.get(entry) == words.iter().find(|word| word.0 == entry).map_or(0, |word| word.1)
-        }));
-        table.set(200_000, 5);
-        assert_eq!((table.get(200_000), table.get(200_001), table.used().count()), (5, 0, 5));
-        assert_eq!(table.to_bytes(200_000..200_002), [[5, 0, 0, 0, 0, 0, 0, 0], [0; 8]].concat());
-    }
-
-    #[test]
-    fn absent_entries_are_passed_over_in_bounded_steps() {
-        let (_, table) = table_of(&[(2_000_000, 7)], 4_000_001);
-        let (mut at, mut steps) = (5, 0);
-        while table.absent_until(at) > at {
-            (at, steps) = (table.absent_until(at), steps + 1);
-        }
-        assert_eq!((at, steps), (2_000_000 - 2_000_000 % PAGE_ENTRIES, 4));
-        assert_eq!(table.absent_until(4_000_000), 4_000_001, "the end of the table");
     }
 }

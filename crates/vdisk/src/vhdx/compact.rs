@@ -78,13 +78,13 @@ impl WritableDisk {
         let geometry = self.image.geometry;
         let mut count = 0;
         let mut at = 0;
-        while at < self.image.bat.len() {
-            let absent = self.image.bat.absent_until(at);
+        while at < self.image.table().len() {
+            let absent = self.image.table().absent_until(at);
             if absent > at {
                 at = absent;
                 continue;
             }
-            let value = self.image.bat.get(at);
+            let value = self.image.table().get(at);
             if let Some(Role::Payload(block)) = geometry.role_of(at) {
                 let new = match block_outcome(value, geometry.has_parent) {
                     BlockOutcome::Data { file_offset, by_sector: false } => {
@@ -143,7 +143,7 @@ impl WritableDisk {
         self.flush_file()?;
         for (part, unit) in &moves {
             let at = u64::from(part.entry);
-            let state = self.image.bat.get(at) & 7;
+            let state = self.image.table().get(at) & 7;
             self.set_entry(at, entry(state, u64::from(*unit) * MIB));
         }
         Ok(moves.len() as u64)
@@ -164,7 +164,7 @@ impl WritableDisk {
             };
             Some(Part { unit: small(offset / MIB)?, units: small(bytes / MIB)?, entry: small(at)? })
         };
-        let mut parts: Vec<Part> = self.image.bat.used().filter_map(part).collect();
+        let mut parts: Vec<Part> = self.image.table().used().filter_map(part).collect();
         parts.sort_unstable();
         parts
     }

@@ -60,7 +60,7 @@ impl WritableDisk {
 
     /// Changes a table entry in memory and notes its page for the next flush.
     pub(super) fn set_entry(&mut self, entry: u64, value: u64) {
-        self.image.bat.set(entry, value);
+        self.image.table().set(entry, value);
         self.changes.table_pages.insert(entry / ENTRIES_PER_PAGE);
     }
 
@@ -110,7 +110,7 @@ impl WritableDisk {
     fn table_page(&self, number: u64) -> Page {
         let image = &self.image;
         let first = number * ENTRIES_PER_PAGE;
-        let mut bytes = image.bat.to_bytes(first..(first + ENTRIES_PER_PAGE).min(image.bat.len()));
+        let mut bytes = image.table().to_bytes(first..(first + ENTRIES_PER_PAGE).min(image.table().len()));
         // Slack behind the last entry means nothing.
         bytes.resize(index(PAGE_BYTES), 0);
         Page { offset: image.regions.bat.start + first * 8, bytes: bytes.into() }

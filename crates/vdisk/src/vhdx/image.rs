@@ -1,7 +1,7 @@
-//! One VHDX file, opened: every structure read and checked.
+//! One VHDX file, opened.
 //!
-//! Opening reads headers, region table, metadata and the whole block allocation table, and checks
-//! them against each other (`placement`), so that reads afterwards only look up and copy. What the
+//! Opening reads headers, region table and metadata and checks them against each other, with the block
+//! allocation table unless it is large (`bat`), so that reads afterwards only look up and copy. What the
 //! log holds is laid over the file first, for everything but the headers may be in it. The same image
 //! serves readers and the one writer; what the writer changes (table entries, bitmaps, header,
 //! length) is behind atomics and locks.
@@ -11,19 +11,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
-use super::bat::{Bat, BlockOutcome, block_outcome};
+use super::bat::{Bat, BlockOutcome, block_outcome, from_draft};
 use super::bitmap::SectorBitmaps;
 use super::format::{CREATOR_BYTES, FILE_SIGNATURE, HEADER_SECTION_BYTES};
 use super::header::CurrentHeader;
 use super::log::{Overlay, Replay};
 use super::metadata::{Geometry, Metadata, Role};
-use super::placement::{self, Placement};
+use super::placement::Placement;
 use super::region::Regions;
+use super::survey::Survey;
+use super::whole_table::WholeTable;
 use crate::detect::looks_like;
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
 use crate::id::DiskId;
 use crate::parent::ParentLocator;
+use crate::range::ByteRange;
 
 /// How a VHDX file keeps its blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,11 +84,13 @@ pub(crate) struct Image {
     pub(super) file: Arc<dyn FileIo>,
     pub(super) geometry: Geometry,
     pub(super) regions: Regions,
-    pub(super) bat: Bat,
+    bat: Bat,
     pub(super) bitmaps: SectorBitmaps,
     header: Mutex<CurrentHeader>,
     length: AtomicU64,
-    placement: Placement,
+    /// One past the last byte in use when the file was opened for writing.
+    pub(super) used_end: u64,
+    is_draft: bool,
     disk_id: DiskId,
     creator: String,
     locator: Option<ParentLocator>,
@@ -97,64 +102,34 @@ impl Image {
     /// Opens and checks a file for reading only. Changes in its log are replayed in memory; the file
     /// is never written.
     pub(crate) fn open(file: Arc<dyn FileIo>) -> Result<Self> {
-        let (creator, header) = read_start(&*file)?;
-        if header.log_guid().is_nil() {
-            return Self::open_replayed(file, creator, header, LogState::Clean);
+        let start = Start::read(&*file)?;
+        if start.header.log_guid().is_nil() {
+            return Parts::read(file, start)?.into_image(LogState::Clean, Bat::open);
         }
-        let replay = Replay::read(&*file, &header.header)?;
+        let replay = Replay::read(&*file, &start.header.header)?;
         let log = LogState::ReplayedInMemory { entries: replay.entries() };
         let overlay = Overlay::new(Arc::clone(&file), replay)
             .map_err(|error| Error::io(file.name(), "read the length of", error))?;
-        Self::open_replayed(Arc::new(overlay), creator, header, log)
+        Parts::read(Arc::new(overlay), start)?.into_image(log, Bat::open)
     }
 
     /// As [`Image::open`], for a file of draft 0.95 of the specification.
     pub(crate) fn open_draft(file: Arc<dyn FileIo>) -> Result<Self> {
-        let image = Self::open(file)?;
-        image.bat.translate_draft();
-        Ok(image)
+        Ok(Self { is_draft: true, ..Self::open(file)? })
     }
 
     /// Opens and checks a file that is to be written. Changes in its log must be in place.
     pub(crate) fn open_for_writing(file: Arc<dyn FileIo>) -> Result<Self> {
-        let (creator, header) = read_start(&*file)?;
-        if !header.log_guid().is_nil() {
+        let start = Start::read(&*file)?;
+        if !start.header.log_guid().is_nil() {
             return Err(Error::LogNeedsReplay { file: file.name().to_owned() });
         }
-        let image = Self::open_replayed(file, creator, header, LogState::Clean)?;
-        image.check_inside()?;
-        Ok(image)
-    }
-
-    /// Reads everything that a log may change.
-    fn open_replayed(
-        file: Arc<dyn FileIo>,
-        creator: String,
-        header: CurrentHeader,
-        log_state: LogState,
-    ) -> Result<Self> {
-        let length = file.len().map_err(|error| Error::io(file.name(), "read the length of", error))?;
-        let regions = Regions::read(&*file)?;
-        let metadata = Metadata::read(&*file, regions.metadata)?;
-        let bat = Bat::load(&*file, regions.bat, metadata.geometry.bat_entries())?;
-        let unknown = unknown_parts(&regions, &metadata);
-        let log = header.log_range();
-        let mut image = Self {
-            geometry: metadata.geometry,
-            regions,
-            bat,
-            bitmaps: SectorBitmaps::default(),
-            header: Mutex::new(header),
-            length: AtomicU64::new(length),
-            placement: Placement::default(),
-            disk_id: metadata.disk_id,
-            creator,
-            locator: metadata.locator,
-            unknown,
-            log: log_state,
-            file,
-        };
-        image.placement = placement::check(&image, log)?;
+        let parts = Parts::read(file, start)?;
+        let fixed_end = parts.placement.fixed_end();
+        let mut image = parts.into_image(LogState::Clean, Bat::open_whole)?;
+        let survey = image.survey()?;
+        image.check_inside(&survey)?;
+        image.used_end = survey.used_end.max(fixed_end);
         Ok(image)
     }
 
@@ -208,13 +183,14 @@ impl Image {
         self.header().file_write_guid()
     }
 
-    /// Number of payload blocks that have data in this file.
-    pub(crate) fn present_blocks(&self) -> u64 {
-        let is_present = |(at, entry): &(u64, u64)| {
-            matches!(self.geometry.role_of(*at), Some(Role::Payload(_)))
-                && matches!(block_outcome(*entry, self.geometry.has_parent), BlockOutcome::Data { .. })
-        };
-        self.bat.used().filter(is_present).count() as u64
+    /// What the table says as a whole, which reads all of it.
+    pub(crate) fn survey(&self) -> Result<Survey> {
+        Survey::of(&self.bat, &self.geometry, self.length())
+    }
+
+    /// The table of a file that was opened for writing.
+    pub(super) fn table(&self) -> &WholeTable {
+        self.bat.whole()
     }
 
     /// Length of the file as this process knows it.
@@ -226,22 +202,6 @@ impl Image {
         self.length.store(length, Ordering::Release);
     }
 
-    /// One past the last byte in use when the file was opened.
-    pub(super) fn used_end(&self) -> u64 {
-        self.placement.used_end
-    }
-
-    /// What is odd about the file, though it can be read.
-    pub(crate) fn oddities(&self) -> Vec<Oddity> {
-        let found = &self.placement;
-        let all = [
-            (found.partial_without_parent, Oddity::PartialWithoutParent as fn(u64) -> Oddity),
-            (found.junk_bitmap_entries, Oddity::JunkBitmapEntries),
-            (found.beyond_end, Oddity::BlocksBeyondEnd),
-        ];
-        all.into_iter().filter(|(count, _)| *count > 0).map(|(count, oddity)| oddity(count)).collect()
-    }
-
     pub(super) fn header(&self) -> MutexGuard<'_, CurrentHeader> {
         self.header.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -251,9 +211,20 @@ impl Image {
         file_offset.saturating_add(self.geometry.block_range(block).len()) <= self.length()
     }
 
+    /// An entry of the table.
+    pub(super) fn entry(&self, at: u64) -> Result<u64> {
+        let entry = self.bat.get(at)?;
+        Ok(if self.is_draft { from_draft(entry) } else { entry })
+    }
+
+    /// Where the entries that are surely 0 end, from one on; that one itself when it may not be.
+    pub(super) fn absent_until(&self, at: u64) -> Result<u64> {
+        self.bat.absent_until(at)
+    }
+
     /// Where a block's content comes from; an entry that may not be used is an error here.
     pub(super) fn outcome(&self, block: u64) -> Result<BlockOutcome> {
-        let entry = self.bat.get(self.geometry.payload_entry(block));
+        let entry = self.entry(self.geometry.payload_entry(block))?;
         match block_outcome(entry, self.geometry.has_parent) {
             BlockOutcome::Reserved => Err(Error::BadBlock {
                 file: self.name().to_owned(),
@@ -275,16 +246,16 @@ impl Image {
     }
 
     /// A writer lets the file grow, under blocks that reach beyond its end or under its log.
-    fn check_inside(&self) -> Result<()> {
+    fn check_inside(&self, survey: &Survey) -> Result<()> {
         let (log, length) = (self.header().log_range(), self.length());
         if !log.is_empty() && log.end > length {
             let (file, what) = (self.name().to_owned(), "its log".to_owned());
             return Err(Error::Truncated { file, what, needed: log.end, length });
         }
-        if self.placement.beyond_end == 0 {
+        if survey.beyond_end == 0 {
             return Ok(());
         }
-        for (at, _) in self.bat.used() {
+        for (at, _) in self.table().used() {
             if let Some(Role::Payload(block)) = self.geometry.role_of(at)
                 && let Err(error @ Error::Truncated { .. }) = self.outcome(block)
             {
@@ -295,11 +266,63 @@ impl Image {
     }
 }
 
-/// The parts that no log changes: the identifier with the Creator, and the current header.
-fn read_start(file: &dyn FileIo) -> Result<(String, CurrentHeader)> {
-    let length = file.len().map_err(|error| Error::io(file.name(), "read the length of", error))?;
-    let creator = read_identifier(file, length)?;
-    Ok((creator, CurrentHeader::read(file)?))
+/// The parts of a file that no log changes: the Creator, and the current header.
+struct Start {
+    creator: String,
+    header: CurrentHeader,
+}
+
+impl Start {
+    fn read(file: &dyn FileIo) -> Result<Self> {
+        let length = file.len().map_err(|error| Error::io(file.name(), "read the length of", error))?;
+        let creator = read_identifier(file, length)?;
+        Ok(Self { creator, header: CurrentHeader::read(file)? })
+    }
+}
+
+/// All that is read of a file before its block table.
+struct Parts {
+    file: Arc<dyn FileIo>,
+    start: Start,
+    length: u64,
+    regions: Regions,
+    metadata: Metadata,
+    placement: Placement,
+}
+
+/// A way to open the block table.
+type OpenBat = fn(&Arc<dyn FileIo>, ByteRange, Placement) -> Result<Bat>;
+
+impl Parts {
+    /// Reads what a log may change, from the file as it is after the replay.
+    fn read(file: Arc<dyn FileIo>, start: Start) -> Result<Self> {
+        let length = file.len().map_err(|error| Error::io(file.name(), "read the length of", error))?;
+        let regions = Regions::read(&*file)?;
+        let metadata = Metadata::read(&*file, regions.metadata)?;
+        let log = start.header.log_range();
+        let placement = Placement::new(file.name(), length, metadata.geometry, &regions, log)?;
+        Ok(Self { file, start, length, regions, metadata, placement })
+    }
+
+    fn into_image(self, log: LogState, open_bat: OpenBat) -> Result<Image> {
+        let Self { file, start, length, regions, metadata, placement } = self;
+        Ok(Image {
+            geometry: metadata.geometry,
+            unknown: unknown_parts(&regions, &metadata),
+            bat: open_bat(&file, regions.bat, placement)?,
+            regions,
+            bitmaps: SectorBitmaps::default(),
+            header: Mutex::new(start.header),
+            length: AtomicU64::new(length),
+            used_end: 0,
+            is_draft: false,
+            disk_id: metadata.disk_id,
+            creator: start.creator,
+            locator: metadata.locator,
+            log,
+            file,
+        })
+    }
 }
 
 /// Whether the file begins as a VHDX.

@@ -3,7 +3,9 @@
 //! ```text
 //! format    layouts, GUIDs and places        header   current header of two, update
 //! region    region table of two              metadata items        locator   parent locator item
-//! bat       block allocation table           bitmap   sector bitmaps of differencing files
+//! bat       what entries of the table mean    bitmap   sector bitmaps of differencing files
+//! whole_table  a table in memory               paged_table  one read as it is needed, over page_cache
+//! placement parts apart from each other       survey   the table summed up
 //! image     one file opened: all of the above checked    presence  what one file says of a range
 //! create    new files    one_shot  a whole file in one pass
 //! session   opening for writing, identities       write  allocation and writing    space  room in the file
@@ -27,6 +29,8 @@ mod log_writer;
 mod merge;
 mod metadata;
 mod one_shot;
+mod page_cache;
+mod paged_table;
 mod placement;
 mod presence;
 mod region;
@@ -35,6 +39,8 @@ mod replay;
 mod resize;
 mod session;
 mod space;
+mod survey;
+mod whole_table;
 mod write;
 
 pub use bat::{BlockOutcome, block_outcome};

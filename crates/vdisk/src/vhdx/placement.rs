@@ -1,166 +1,178 @@
-//! Whether the parts of a file lie apart from each other and inside it.
+//! Whether the parts of a file lie apart from each other.
 //!
-//! A table that lets two blocks share space, or a block lie over the table itself, would return
-//! wrong data without any error, so such a file is refused at open. A block that reaches beyond the
-//! end of the file harms only who reads it: it is an error there, and at open only for a writer,
-//! who would let the file grow under it.
+//! A table that lets two blocks share space, or a block lie over the table itself, would return wrong
+//! data without any error, so such a file is refused: when it is opened, or, if its table is read as it
+//! is needed, before an entry of the second block's page is used. A block that reaches beyond the end of
+//! the file harms only who reads it: it is an error there, and at open only for a writer, who would let
+//! the file grow under it.
 //!
-//! Blocks are compared through whichever is smaller: a sorted list of four-byte places, or one bit
-//! for each MiB of the file (8 MiB for a file of 64 TiB).
+//! The space of blocks is noted with a bit for each MiB of the file (8 MiB for a file of 64 TiB).
 
-use super::bat::{BlockOutcome, bitmap_offset, block_outcome, is_partial};
+use super::bat::{BlockOutcome, bitmap_offset, block_outcome};
 use super::format::{BITMAP_BLOCK_BYTES, HEADER_SECTION_BYTES};
-use super::image::Image;
-use super::metadata::Role;
+use super::metadata::{Geometry, Role};
+use super::region::Regions;
 use crate::error::{Error, Result};
 use crate::number::{MIB, index};
 use crate::range::ByteRange;
 
-/// What the check learns besides.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Placement {
-    /// One past the last byte that any part inside the file takes.
-    pub used_end: u64,
-    /// Blocks marked as partially present in a file without a parent, which are read as present.
-    pub partial_without_parent: u64,
-    /// Sector bitmap entries that are not empty in a file without a parent.
-    pub junk_bitmap_entries: u64,
-    /// Present blocks and sector bitmaps that do not lie inside the file.
-    pub beyond_end: u64,
-}
-
-/// Memory for comparing blocks at most, beside the table itself.
+/// Memory for comparing blocks at most, beside the table itself: blocks below 512 TiB of a file.
 const CLAIMS_BYTES_MAX: u64 = 64 << 20;
+/// The space of a file whose bits stay together: 32 GiB. Where no block lies they take no memory.
+const GROUP_UNITS: u64 = 32 << 10;
+const GROUP_WORDS: usize = index(GROUP_UNITS / 64);
 
 /// A part of the file and its name for error texts.
 type Part = (ByteRange, &'static str);
 
-/// Checks every block, bitmap and region of a file against the others and the file's length.
-pub(super) fn check(image: &Image, log: ByteRange) -> Result<Placement> {
-    let mut found = Placement::default();
-    let mut fixed = vec![(ByteRange::new(0, HEADER_SECTION_BYTES), "header section"), (log, "log")];
-    fixed.extend(image.regions.all());
-    fixed.retain(|(range, _)| !range.is_empty());
-    let present = look_through(image, &mut fixed, &mut found);
-    fixed.sort_unstable();
-    for pair in fixed.windows(2) {
-        if pair[0].0.end > pair[1].0.start {
-            return Err(shared(image, pair[0].1, pair[1].1));
-        }
-    }
-    found.used_end = fixed.last().map_or(0, |(range, _)| range.end);
-    let mut claims = Claims::new(image, present)?;
-    for block in blocks_inside(image) {
-        let next = fixed.partition_point(|(range, _)| range.end <= block.start);
-        if let Some((_, name)) = fixed.get(next).filter(|(range, _)| range.start < block.end) {
-            return Err(shared(image, "a payload block", name));
-        }
-        found.used_end = found.used_end.max(block.end);
-        claims.take(block);
-    }
-    if claims.overlap() { Err(shared(image, "one payload block", "another one")) } else { Ok(found) }
+/// The space that an entry of the table gives to a block or a sector bitmap.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Space {
+    /// All of it; of the last block in the file not all need be there.
+    pub range: ByteRange,
+    /// Whether the file has the bytes of it that count.
+    pub is_inside: bool,
 }
 
-/// Counts what there is, and adds the sector bitmaps of a differencing file to the fixed parts. A
-/// file without a parent may hold junk in their entries (QEMU before 8.0 left it), which is only
-/// counted. Returns the number of blocks inside the file.
-fn look_through(image: &Image, fixed: &mut Vec<Part>, found: &mut Placement) -> u64 {
-    let has_parent = image.geometry.has_parent;
-    let mut present = 0;
-    for (at, entry) in image.bat.used() {
-        match image.geometry.role_of(at) {
-            Some(Role::Payload(block)) => {
-                let BlockOutcome::Data { file_offset, .. } = block_outcome(entry, has_parent) else {
-                    continue;
-                };
-                found.partial_without_parent += u64::from(!has_parent && is_partial(entry));
-                let is_inside = image.holds_block(block, file_offset);
-                found.beyond_end += u64::from(!is_inside);
-                present += u64::from(is_inside);
-            }
-            Some(Role::Bitmap(_)) if has_parent => {
-                let Some(offset) = bitmap_offset(entry) else { continue };
-                let range = ByteRange::at(offset, BITMAP_BLOCK_BYTES);
-                if range.end <= image.length() {
-                    fixed.push((range, "sector bitmap"));
-                } else {
-                    found.beyond_end += 1;
+impl Space {
+    /// What an entry takes in a file of that length; nothing if no reader may use it.
+    pub(super) fn of_entry(geometry: &Geometry, length: u64, at: u64, entry: u64) -> Option<Self> {
+        let (offset, bytes, needed) = match geometry.role_of(at)? {
+            Role::Payload(block) => match block_outcome(entry, geometry.has_parent) {
+                BlockOutcome::Data { file_offset, .. } => {
+                    (file_offset, geometry.block(), geometry.block_range(block).len())
                 }
+                _ => return None,
+            },
+            Role::Bitmap(_) if geometry.has_parent => {
+                (bitmap_offset(entry)?, BITMAP_BLOCK_BYTES, BITMAP_BLOCK_BYTES)
             }
-            Some(Role::Bitmap(_)) => found.junk_bitmap_entries += 1,
-            None => {}
+            // Junk that QEMU before 8.0 left.
+            Role::Bitmap(_) => return None,
+        };
+        let is_inside = offset.saturating_add(needed) <= length;
+        Some(Self { range: ByteRange::at(offset, bytes), is_inside })
+    }
+}
+
+/// What takes space in a file, as far as its table was looked at.
+#[derive(Debug)]
+pub(super) struct Placement {
+    name: String,
+    geometry: Geometry,
+    length: u64,
+    /// The parts that are no blocks, by their place.
+    fixed: Vec<Part>,
+    claims: Claims,
+}
+
+impl Placement {
+    /// The parts of a file besides its blocks, checked against each other.
+    pub(super) fn new(
+        name: &str,
+        length: u64,
+        geometry: Geometry,
+        regions: &Regions,
+        log: ByteRange,
+    ) -> Result<Self> {
+        let mut fixed = vec![(ByteRange::new(0, HEADER_SECTION_BYTES), "header section"), (log, "log")];
+        fixed.extend(regions.all());
+        fixed.retain(|(range, _)| !range.is_empty());
+        fixed.sort_unstable();
+        let found = Self { name: name.to_owned(), geometry, length, fixed, claims: Claims::default() };
+        match found.fixed.windows(2).find(|pair| pair[0].0.end > pair[1].0.start) {
+            Some(pair) => Err(found.shared(pair[0].1, pair[1].1)),
+            None => Ok(found),
         }
     }
-    present
-}
 
-/// The space of each present block that lies inside the file. Entries that no reader may use are left
-/// for the read.
-fn blocks_inside(image: &Image) -> impl Iterator<Item = ByteRange> + '_ {
-    let geometry = &image.geometry;
-    image.bat.used().filter_map(move |(at, entry)| {
-        let Some(Role::Payload(block)) = geometry.role_of(at) else { return None };
-        match block_outcome(entry, geometry.has_parent) {
-            BlockOutcome::Data { file_offset, .. } if image.holds_block(block, file_offset) => {
-                Some(ByteRange::at(file_offset, geometry.block()))
-            }
-            _ => None,
+    /// One past the last byte of the parts that are no blocks.
+    pub(super) fn fixed_end(&self) -> u64 {
+        self.fixed.last().map_or(0, |(range, _)| range.end)
+    }
+
+    pub(super) fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// Notes the space of an entry, which nothing may have that was noted before. Space beyond the end of
+    /// the file is left for the read.
+    pub(super) fn admit(&mut self, at: u64, entry: u64) -> Result<()> {
+        let Some(Space { range, is_inside: true }) = Space::of_entry(&self.geometry, self.length, at, entry)
+        else {
+            return Ok(());
+        };
+        let one = if self.geometry.has_parent { "a block or sector bitmap" } else { "a payload block" };
+        let next = self.fixed.partition_point(|(part, _)| part.end <= range.start);
+        if let Some((_, name)) = self.fixed.get(next).filter(|(part, _)| part.start < range.end) {
+            return Err(self.shared(one, name));
         }
-    })
+        match self.claims.take(range) {
+            Some(true) => Ok(()),
+            Some(false) => Err(self.shared(one, "another one")),
+            None => Err(Error::unsupported(&self.name, format!("a block at {}", range.start))),
+        }
+    }
+
+    fn shared(&self, one: &str, other: &str) -> Error {
+        Error::damaged(&self.name, format!("{one} and {other} share space"))
+    }
 }
 
-/// The space that blocks take, and whether two of them took the same.
-enum Claims {
-    /// Places of blocks in MiB, and the MiB of a block.
-    List(Vec<u32>, u32),
-    /// A bit for each MiB of the file, and whether one was taken twice.
-    Map(Vec<u64>, bool),
+/// A bit for each MiB of a file that a block takes, in groups.
+#[derive(Default)]
+struct Claims {
+    groups: Vec<Option<Box<[u64; GROUP_WORDS]>>>,
+}
+
+impl std::fmt::Debug for Claims {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} GiB looked at", self.groups.len() as u64 * GROUP_UNITS / 1024)
+    }
 }
 
 impl Claims {
-    fn new(image: &Image, blocks: u64) -> Result<Self> {
-        let name = image.name();
-        let list_bytes = blocks.saturating_mul(4);
-        // The last block may reach beyond the end of the file.
-        let units = image.length().div_ceil(MIB) + image.geometry.block() / MIB;
-        if list_bytes.min(units / 8) > CLAIMS_BYTES_MAX {
-            return Err(Error::unsupported(name, format!("{blocks} blocks in {} bytes", image.length())));
+    /// Takes a range, and tells whether all of it was free; `None` when it lies too far behind.
+    fn take(&mut self, range: ByteRange) -> Option<bool> {
+        let units = range.start / MIB..range.end.div_ceil(MIB);
+        if units.end > CLAIMS_BYTES_MAX * 8 {
+            return None;
         }
-        if units / 8 < list_bytes {
-            return Ok(Self::Map(vec![0; index(units.div_ceil(64))], false));
+        let groups = index(units.end.div_ceil(GROUP_UNITS));
+        if self.groups.len() < groups {
+            self.groups.resize_with(groups, || None);
         }
-        if u32::try_from(units).is_err() {
-            return Err(Error::unsupported(name, "a file of more than 4 PiB"));
+        let (mut at, mut free) = (units.start, true);
+        while at < units.end {
+            let end = units.end.min(at - at % 64 + 64);
+            let mask = (u64::MAX >> (64 - (end - at))) << (at % 64);
+            let group =
+                self.groups[index(at / GROUP_UNITS)].get_or_insert_with(|| Box::new([0; GROUP_WORDS]));
+            let word = &mut group[index(at % GROUP_UNITS / 64)];
+            free &= *word & mask == 0;
+            *word |= mask;
+            at = end;
         }
-        let block_units = image.geometry.block_bytes >> 20;
-        Ok(Self::List(Vec::with_capacity(index(blocks)), block_units))
-    }
-
-    fn take(&mut self, block: ByteRange) {
-        match self {
-            // The file has fewer MiB than a `u32` counts, as `new` checked.
-            Self::List(places, _) => places.extend(u32::try_from(block.start / MIB)),
-            Self::Map(bits, twice) => {
-                for unit in block.start / MIB..block.end / MIB {
-                    let (word, bit) = (&mut bits[index(unit / 64)], 1 << (unit % 64));
-                    *twice |= *word & bit != 0;
-                    *word |= bit;
-                }
-            }
-        }
-    }
-
-    fn overlap(self) -> bool {
-        match self {
-            Self::List(mut places, units) => {
-                places.sort_unstable();
-                places.windows(2).any(|pair| pair[1] - pair[0] < units)
-            }
-            Self::Map(_, twice) => twice,
-        }
+        Some(free)
     }
 }
 
-fn shared(image: &Image, one: &str, other: &str) -> Error {
-    Error::damaged(image.name(), format!("{one} and {other} share space"))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_free_once_wherever_it_lies() {
+        let mut claims = Claims::default();
+        let mut take = |first: u64, count: u64| claims.take(ByteRange::at(first * MIB, count * MIB));
+        assert_eq!(take(60, 8), Some(true), "over the border of two words");
+        assert_eq!(take(GROUP_UNITS - 100, 256), Some(true), "over the border of two groups");
+        for taken in [60, 63, 64, 67, GROUP_UNITS - 100, GROUP_UNITS, GROUP_UNITS + 155] {
+            assert_eq!(take(taken, 1), Some(false), "{taken}");
+        }
+        for free in [59, 68, GROUP_UNITS - 101, GROUP_UNITS + 156] {
+            assert_eq!(take(free, 1), Some(true), "{free}");
+        }
+        assert_eq!(take(CLAIMS_BYTES_MAX * 8, 1), None);
+    }
 }

@@ -38,17 +38,17 @@ impl Image {
             }
             BlockOutcome::Zero => Ok((Presence::Zero, run.end)),
             BlockOutcome::Parent | BlockOutcome::Reserved => {
-                Ok((Presence::Below, self.below_until(block, range)))
+                Ok((Presence::Below, self.below_until(block, range)?))
             }
         }
     }
 
     /// Where the absent blocks from `block` on surely end: far away when the pages of the block table
     /// are empty.
-    fn below_until(&self, block: u64, range: ByteRange) -> u64 {
-        let end = self.bat.absent_until(self.geometry.payload_entry(block));
+    fn below_until(&self, block: u64, range: ByteRange) -> Result<u64> {
+        let end = self.absent_until(self.geometry.payload_entry(block))?;
         let next = self.geometry.first_block_from(end).max(block + 1);
-        next.saturating_mul(self.geometry.block()).min(range.end)
+        Ok(next.saturating_mul(self.geometry.block()).min(range.end))
     }
 
     fn presence_by_sector(&self, block: u64, run: ByteRange, file_offset: u64) -> Result<(Presence, u64)> {
@@ -65,12 +65,12 @@ impl Image {
         let geometry = &self.geometry;
         let (ratio, sector) = (geometry.chunk_ratio(), u64::from(geometry.logical_sector));
         let chunk = block / ratio;
-        let entry = self.bat.get(geometry.bitmap_entry(chunk));
+        let entry = self.entry(geometry.bitmap_entry(chunk))?;
         let Some(block_offset) = bitmap_offset(entry) else {
             return Err(Error::BadBlock {
                 file: self.name().to_owned(),
                 block,
-                entry: self.bat.get(geometry.payload_entry(block)),
+                entry: self.entry(geometry.payload_entry(block))?,
                 why: "which needs a sector bitmap, but its chunk has none",
             });
         };

@@ -51,7 +51,7 @@ struct NewTable {
 impl NewTable {
     /// The entry at a place. What the old table said stays for the blocks that both sizes have.
     fn entry(&self, image: &Image, at: u64) -> u64 {
-        let old = || if at < image.bat.len() { image.bat.get(at) } else { 0 };
+        let old = || if at < image.table().len() { image.table().get(at) } else { 0 };
         let (old_blocks, ratio) = (self.old.payload_blocks(), self.old.chunk_ratio());
         match self.new.role_of(at) {
             Some(Role::Payload(block)) if block < old_blocks => old(),
@@ -271,7 +271,7 @@ impl WritableDisk {
         let image = Arc::new(Image::open_for_writing(Arc::clone(&self.image.file))?);
         let parents = self.chain.layers[1..].to_vec();
         let layers = std::iter::once(Layer::Vhdx(Arc::clone(&image))).chain(parents).collect();
-        self.next_free = align_up(image.length().max(image.used_end()), MIB);
+        self.next_free = align_up(image.length().max(image.used_end), MIB);
         self.tail_is_clean = false;
         self.changes = super::write::Changes::default();
         self.chain = Arc::new(Chain { layers });

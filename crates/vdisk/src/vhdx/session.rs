@@ -112,7 +112,7 @@ impl WritableDisk {
 
     fn over(image: Arc<Image>, parents: Vec<Layer>, session: Session) -> Self {
         let durable_length = image.length();
-        let next_free = align_up(durable_length.max(image.used_end()), MIB);
+        let next_free = align_up(durable_length.max(image.used_end), MIB);
         let layers = std::iter::once(Layer::Vhdx(Arc::clone(&image))).chain(parents).collect();
         Self {
             chain: Arc::new(Chain { layers }),

@@ -30,7 +30,7 @@ impl WritableDisk {
     pub(super) fn prepare_bitmap(&mut self, block: u64) -> Result<()> {
         let geometry = self.image.geometry;
         let bitmap_entry = geometry.bitmap_entry(block / geometry.chunk_ratio());
-        if bitmap_offset(self.image.bat.get(bitmap_entry)).is_none() {
+        if bitmap_offset(self.image.table().get(bitmap_entry)).is_none() {
             let offset = self.take_space(BITMAP_BLOCK_BYTES)?;
             self.grow_file()?;
             self.set_entry(bitmap_entry, entry(state::FULLY_PRESENT, offset));
@@ -93,7 +93,7 @@ impl WritableDisk {
 
     /// One past the last byte in use when the file was opened.
     fn used_end(&self) -> u64 {
-        align_up(self.image.used_end(), MIB)
+        align_up(self.image.used_end, MIB)
     }
 
     fn drop_anchors_behind(&mut self, end: u64) -> bool {
@@ -103,7 +103,7 @@ impl WritableDisk {
             let anchor_end = (value & !(MIB - 1)).saturating_add(geometry.block());
             matches!(geometry.role_of(*at), Some(Role::Payload(_))) && is_anchor && anchor_end > end
         };
-        let anchors: Vec<_> = self.image.bat.used().filter(reaches_behind).collect();
+        let anchors: Vec<_> = self.image.table().used().filter(reaches_behind).collect();
         for (at, value) in &anchors {
             self.set_entry(*at, entry(value & 7, 0));
         }

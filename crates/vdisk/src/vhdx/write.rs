@@ -152,7 +152,7 @@ impl WritableDisk {
         if !aligned || range.is_empty() || (range.end - 1) / geometry.block() != block {
             return None;
         }
-        let entry = self.image.bat.get(geometry.payload_entry(block));
+        let entry = self.image.table().get(geometry.payload_entry(block));
         match block_outcome(entry, geometry.has_parent) {
             BlockOutcome::Data { file_offset, by_sector: false } => {
                 Some(file_offset + range.start % geometry.block())
@@ -255,7 +255,7 @@ impl WritableDisk {
             let any = self.image.bitmaps.set(&*self.image.file, bits, true)?;
             self.changes.ordered |= any;
             if any && self.has_every_sector(placed.block)? {
-                let current = new_entry.unwrap_or_else(|| self.image.bat.get(payload_entry));
+                let current = new_entry.unwrap_or_else(|| self.image.table().get(payload_entry));
                 new_entry = Some(current & !(MIB - 1) | state::FULLY_PRESENT);
             }
         }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde::Serialize;
-use vdisk::{Disk, Error, LayerInfo, LogState, Oddity};
+use vdisk::{BlockUsage, Disk, Error, LayerInfo, LogState, Oddity};
 
 use super::source::{Source, open_file};
 use super::{format_name, guid, kind_name};
@@ -93,20 +93,21 @@ struct LayerView {
 impl DiskView {
     fn of(disk: &Disk, missing: Option<&Error>) -> vdisk::Result<Self> {
         let allocated = if missing.is_none() { Some(disk.allocated()?.total_bytes()) } else { None };
+        let usage = disk.block_usage()?;
         Ok(Self {
             capacity_bytes: disk.capacity(),
             allocated_bytes: allocated,
             logical_sector_bytes: disk.logical_sector(),
             physical_sector_bytes: disk.physical_sector(),
             virtual_disk_id: disk.virtual_disk_id().to_string(),
-            layers: disk.layers().map(LayerView::of).collect(),
+            layers: disk.layers().zip(usage).map(|(layer, usage)| LayerView::of(layer, &usage)).collect(),
             missing_parent: missing.map(ToString::to_string),
         })
     }
 }
 
 impl LayerView {
-    fn of(layer: LayerInfo) -> Self {
+    fn of(layer: LayerInfo, usage: &BlockUsage) -> Self {
         Self {
             file_bytes: std::fs::metadata(&layer.name).ok().map(|facts| facts.len()),
             format: format_name(layer.format),
@@ -117,7 +118,7 @@ impl LayerView {
             },
             creator: layer.creator,
             block_bytes: layer.block_bytes,
-            allocated_blocks: layer.allocated_blocks,
+            allocated_blocks: usage.allocated_blocks,
             data_write_guid: guid(layer.data_write_guid),
             file_write_guid: guid(layer.file_write_guid),
             parent_path: layer.parent.and_then(|parent| parent.first_path().map(str::to_owned)),
@@ -126,7 +127,7 @@ impl LayerView {
                 .iter()
                 .map(|part| format!("{} {}", part.what, guid(part.id)))
                 .collect(),
-            oddities: layer.oddities.iter().map(|oddity| oddity_sentence(*oddity)).collect(),
+            oddities: usage.oddities.iter().map(|oddity| oddity_sentence(*oddity)).collect(),
             file: layer.name,
         }
     }
