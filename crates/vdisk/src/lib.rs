@@ -13,6 +13,7 @@
 //!           │        a power cut, and the file opens after a cut at any moment)
 //!           │        compact (a smaller file), resize (a larger or smaller disk)
 //!           ├── VhdWriter: the same for VHD, which has no log (payload → flush → bitmaps and BAT → flush)
+//!           ├── DiskWriter: whichever of the two the file needs
 //!           └── merge_into_parent ──► the child's own content written into its parent
 //!
 //!  Disk ────┬── contents / data_windows ──► what must be read; holes of the files are zeros
@@ -52,6 +53,7 @@ mod range;
 mod vhd;
 mod vhdset;
 mod vhdx;
+mod writer;
 mod zero;
 
 pub use chain::MAX_CHAIN_DEPTH;
@@ -70,4 +72,5 @@ pub use vhdx::{
     BlockOutcome, CompactReport, CreateKind, CreateOptions, DiskKind, LogState, MergeReport, Oddity,
     Shrinking, UnknownPart, WritableDisk, block_outcome, merge_into_parent, relink_to_parent,
 };
+pub use writer::DiskWriter;
 pub use zero::{data_runs, is_zero};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 use vdisk::{
-    CreateKind, CreateOptions, Disk, DiskFormat, FileIo, LocalFile, VhdOptions, VhdWriter, WritableDisk,
+    CreateKind, CreateOptions, Disk, DiskWriter, FileIo, LocalFile, VhdOptions, VhdWriter, WritableDisk,
 };
 
 use super::{format_name, kind_name};
@@ -75,23 +75,13 @@ impl CreateArgs {
     fn create(&self, file: Arc<dyn FileIo>, parent: Option<&Disk>) -> vdisk::Result<CreateView> {
         let below = parent.zip(self.parent.as_deref());
         let below = below.map(|(parent, path)| (parent, relative_path(&self.file, path)));
-        let made = if self.is_vhd(parent) {
-            let disk = match &below {
-                Some((parent, path)) => VhdWriter::create_child(file, parent, path, None)?,
-                None => VhdWriter::create(file, &self.vhd_options()?)?,
-            };
-            let made = disk.as_disk();
-            disk.close()?;
-            made
-        } else {
-            let disk = match &below {
-                Some((parent, path)) => WritableDisk::create_child(file, parent, path, None)?,
-                None => WritableDisk::create(file, &self.options())?,
-            };
-            let made = disk.as_disk();
-            disk.close()?;
-            made
+        let disk: DiskWriter = match &below {
+            Some((parent, path)) => DiskWriter::create_child(file, parent, path, None)?,
+            None if self.is_vhd() => VhdWriter::create(file, &self.vhd_options()?)?.into(),
+            None => WritableDisk::create(file, &self.options())?.into(),
         };
+        let made = disk.as_disk();
+        disk.close()?;
         Ok(self.view(&made))
     }
 
@@ -108,11 +98,9 @@ impl CreateArgs {
         }
     }
 
-    fn is_vhd(&self, parent: Option<&Disk>) -> bool {
-        match parent.and_then(|parent| parent.layers().next()) {
-            Some(layer) => layer.format == DiskFormat::Vhd,
-            None => self.file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("vhd")),
-        }
+    /// Whether a disk without a parent is to be a VHD; a child is what its parent is.
+    fn is_vhd(&self) -> bool {
+        self.file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("vhd"))
     }
 
     fn kind(&self) -> CreateKind {
