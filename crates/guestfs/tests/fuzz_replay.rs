@@ -14,3 +14,8 @@ fn every_input_of_the_checked_in_corpora_holds() {
 fn generated_inputs_hold_too() {
     replay::generated(60, 60);
 }
+
+#[test]
+fn changed_inputs_of_the_corpora_hold_too() {
+    replay::changed(60);
+}

@@ -18,3 +18,9 @@ fn every_input_of_the_checked_in_corpora_holds() {
 fn generated_inputs_hold_too() {
     replay::generated(300, 200);
 }
+
+// case 72
+#[test]
+fn changed_inputs_of_the_corpora_hold_too() {
+    replay::changed(100);
+}
