@@ -44,13 +44,26 @@ fn files_extents_and_free_space_of_every_layout_are_what_its_own_tools_say() {
         let (_folder, image, root) = made(options, 64);
         let tree = open(&image);
         assert_eq!(tree.facts().condition, Condition::Clean, "{options:?}");
-        assert_same(&content_of(&*tree), &content_of_folder(&root), &format!("{options:?}"));
+        let mut expected = content_of_folder(&root);
+        if options.concat().contains("inline_data") {
+            // There mke2fs 1.47 leaves out the hole at the end of a file.
+            let size = size_by_debugfs(&image, "/sparse");
+            expected.get_mut("/sparse").unwrap().content.truncate(size);
+        }
+        assert_same(&content_of(&*tree), &expected, &format!("{options:?}"));
         let free = free_by_dumpe2fs(&image, tree.facts().block_bytes);
         assert_eq!(tree.free_space().unwrap(), free, "{options:?}");
         for path in ["/large", "/sparse", "/many", "/size-100001", "/long link"] {
             assert_extents(&image, &*tree, path);
         }
     }
+}
+
+/// The size that `debugfs` tells, as in `User: 0 Group: 0 Project: 0 Size: 9437184`.
+fn size_by_debugfs(image: &Path, path: &str) -> usize {
+    let said = run("debugfs", &["-R", &format!("stat \"{path}\""), image.to_str().unwrap()]);
+    let line = said.lines().find(|line| line.starts_with("User:")).unwrap();
+    line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
 /// debugfs lists the blocks of the map among those of the file.

@@ -153,6 +153,7 @@ pub(crate) fn assert_same(found: &Content, expected: &Content, what: &str) {
         let differs =
             found.content.iter().zip(&expected.content).position(|(found, expected)| found != expected);
         assert_eq!(differs, None, "{what}: {path} differs at this byte");
+        assert_eq!(found.content.len(), expected.content.len(), "{what}: {path} has another length");
     }
 }
 
