@@ -142,6 +142,11 @@ impl VolumeMap {
         Some(Self { runs: runs.collect(), length })
     }
 
+    /// Runs that it is made of.
+    pub(crate) fn run_count(&self) -> usize {
+        self.runs.len()
+    }
+
     /// Size of the volume in bytes.
     #[must_use]
     pub fn length(&self) -> u64 {

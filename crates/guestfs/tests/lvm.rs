@@ -249,3 +249,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_text_with_groups_without_end_is_told_and_costs_little() {
+    let text: String =
+        (0..900).map(|number| format!("g{number} {{ id = \"{number}\" seqno = 1 }}\n")).collect();
+
+    let layout = Layout::read(&[PhysicalVolume::new(0, &text).disk()]).unwrap();
+
+    let why: Vec<_> = layout.gaps.iter().map(|gap| gap.why.as_str()).collect();
+    assert_eq!(why[0], "a text describes more than 4 groups");
+    assert_eq!(why.len(), 5, "and what is missing of the first four");
+}

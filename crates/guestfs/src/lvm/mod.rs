@@ -21,11 +21,22 @@ use crate::volume::Volume;
 /// Physical volumes that are there: UUID without dashes, name for texts, map.
 type PhysicalVolumes = BTreeMap<String, (String, VolumeMap)>;
 
+/// Physical volumes of one guest at most, because each brings texts of up to 8 MiB. LVM advises far fewer.
+const PHYSICAL_MAX: usize = 512;
+
+/// Groups that one text describes at most; LVM writes one.
+const GROUPS_MAX: usize = 4;
+
 /// Adds the logical volumes of the physical volumes among `volumes`.
 pub(crate) fn assemble(volumes: &mut Vec<Volume>, gaps: &mut Vec<Gap>, disks: &Disks) {
     let mut present = PhysicalVolumes::new();
     let mut groups = BTreeMap::<String, Group>::new();
-    for volume in volumes.iter().filter(|volume| volume.content == Content::LvmMember) {
+    for (number, volume) in volumes.iter().filter(|volume| volume.content == Content::LvmMember).enumerate() {
+        if number == PHYSICAL_MAX {
+            let what = format!("LVM physical volumes from {} on", volume.name);
+            gaps.push(Gap { what, why: format!("more than {PHYSICAL_MAX} are not read") });
+            break;
+        }
         let damaged = |why: String| Gap { what: format!("LVM physical volume {}", volume.name), why };
         let label = match label::read(volume) {
             Ok(label) => label,
@@ -40,7 +51,12 @@ pub(crate) fn assemble(volumes: &mut Vec<Volume>, gaps: &mut Vec<Gap>, disks: &D
             continue;
         }
         present.insert(label.uuid, (volume.name().to_owned(), volume.map().clone()));
-        for group in label.texts.iter().flat_map(Group::all_of) {
+        for text in &label.texts {
+            if Group::all_of(text).nth(GROUPS_MAX).is_some() {
+                gaps.push(damaged(format!("a text describes more than {GROUPS_MAX} groups")));
+            }
+        }
+        for group in label.texts.iter().flat_map(|text| Group::all_of(text).take(GROUPS_MAX)) {
             match groups.get(&group.id) {
                 Some(known) if known.seqno >= group.seqno => {}
                 _ => {
@@ -49,9 +65,11 @@ pub(crate) fn assemble(volumes: &mut Vec<Volume>, gaps: &mut Vec<Gap>, disks: &D
             }
         }
     }
+    let mut names = BTreeMap::<&str, usize>::new();
+    groups.values().for_each(|group| *names.entry(&group.name).or_default() += 1);
     for group in groups.values() {
         // Two groups of one name are told apart by the start of their UUID.
-        let twin = groups.values().filter(|other| other.name == group.name).count() > 1;
+        let twin = names.get(group.name.as_str()).is_some_and(|count| *count > 1);
         let id: String = group.id.chars().take(6).collect();
         let name = if twin { format!("{}-{id}", group.name) } else { group.name.clone() };
         group.add_volumes(&name, &present, volumes, gaps, disks);

@@ -140,8 +140,10 @@ impl<'a> Builder<'a> {
             let name = value.text().ok_or("a place has no name")?;
             let extent = rest.next_if(|next| next.number().is_some()).and_then(Value::number).unwrap_or(0);
             let offset = extent.checked_mul(self.extent_bytes).ok_or("a place is beyond any disk")?;
-            maps.push(self.place(name, offset, length, depth)?);
-            self.pieces += 1;
+            let map = self.place(name, offset, length, depth)?;
+            // A physical volume may itself lie in many pieces.
+            self.pieces += map.run_count().max(1);
+            maps.push(map);
             if self.pieces > PIECES_MAX {
                 return Err("its group has too many pieces".into());
             }
