@@ -267,7 +267,7 @@ impl Error {
             Self::OutOfRange { .. } => "Read or write inside the disk's size only.".into(),
             Self::BadOptions { .. } => "Choose a size that the VHDX format allows.".into(),
             Self::NotResized { .. } => {
-                "Choose a size that the VHDX format allows; to make the disk smaller, free its end in the guest \
+                "Choose a size that the format allows; to make the disk smaller, free its end in the guest \
                  first or allow its end to be cut off."
                     .into()
             }

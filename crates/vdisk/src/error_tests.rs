@@ -56,7 +56,7 @@ VD-014 Cannot create sql.avhdx: the disk size is 0. | Choose a size that the VHD
 VD-015 cluster.vhds is a VHD Set, which holds no disk data itself. | Name the .avhdx file that the host gives for this set (Get-VHD, or SnapshotPath of GetVHDSnapshotInformation).
 VD-019 disk.img begins as a VHDX and ends as a fixed VHD; a guest can write either, so neither is believed. | Give the file the extension of its format, .vhdx or .vhd.
 VD-016 The parent path ..\sql.vhdx in sql.avhdx is not followed: it leaves the child's folder. | Copy the parent beside the child, or say which local file this path means.
-VD-017 Cannot resize sql.avhdx: there is data at 7. | Choose a size that the VHDX format allows; to make the disk smaller, free its end in the guest first or allow its end to be cut off.
+VD-017 Cannot resize sql.avhdx: there is data at 7. | Choose a size that the format allows; to make the disk smaller, free its end in the guest first or allow its end to be cut off.
 VD-018 sql.avhdx is still being read through a view of its writer. | Close what still reads the disk, then run again.
 ";
 

@@ -12,7 +12,8 @@
 //!           │        (payload → flush → bitmaps and BAT through the log → flush: what was flushed survives
 //!           │        a power cut, and the file opens after a cut at any moment)
 //!           │        compact (a smaller file), resize (a larger or smaller disk)
-//!           ├── VhdWriter: the same for VHD, which has no log (payload → flush → bitmaps and BAT → flush)
+//!           ├── VhdWriter: the same for VHD, which has no log (payload → flush → bitmaps and BAT → flush);
+//!           │        compact, and resize to a larger disk
 //!           ├── DiskWriter: whichever of the two the file needs
 //!           └── merge_into_parent ──► the child's own content written into its parent
 //!

@@ -1,7 +1,8 @@
 //! `DiskWriter`: the writer of a disk whose format the caller need not know.
 //!
-//! VHDX and VHD are written by two writers with one promise: what was flushed survives a power cut. They
-//! differ in what else they can do, so this is an enum that its user may look into, and not a trait.
+//! VHDX and VHD are written by two writers with one promise: what was flushed survives a power cut. What
+//! else they offer differs (a VHD cannot become smaller), so this is an enum that its user may look into, and
+//! not a trait.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::layer::format_of;
 use crate::range::ByteRange;
 use crate::vhd::VhdWriter;
 use crate::vhdset;
-use crate::vhdx::WritableDisk;
+use crate::vhdx::{CompactReport, Shrinking, WritableDisk};
 
 /// Exclusive writer of the leaf of a chain, in the leaf's own format.
 #[derive(Debug)]
@@ -98,6 +99,21 @@ impl DiskWriter {
     /// Returns once everything written so far is durable: it survives a power cut from here on.
     pub fn flush(&mut self) -> Result<()> {
         either!(self, disk => disk.flush())
+    }
+
+    /// Frees what the file does not need and cuts it off; see [`WritableDisk::compact`] and
+    /// [`VhdWriter::compact`].
+    pub fn compact(&mut self) -> Result<CompactReport> {
+        either!(self, disk => disk.compact())
+    }
+
+    /// Gives the disk another size. Of VHD only a dynamic one can have another, a larger one; see
+    /// [`WritableDisk::resize`] and [`VhdWriter::resize`].
+    pub fn resize(&mut self, capacity: u64, shrinking: Shrinking) -> Result<()> {
+        match self {
+            Self::Vhdx(disk) => disk.resize(capacity, shrinking),
+            Self::Vhd(disk) => disk.resize(capacity),
+        }
     }
 
     /// Flushes and gives the file back, so that any program can read it. Dropping a writer flushes too,

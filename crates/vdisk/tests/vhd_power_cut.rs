@@ -8,9 +8,9 @@
 
 mod common;
 
-use common::content;
 use common::power_cut::{Bytes, Random, RecordingFile, cut_everywhere};
-use vdisk::{ByteRange, Disk, VhdOptions, VhdWriter};
+use common::{MIB, content, pattern};
+use vdisk::{ByteRange, Disk, Extent, ExtentKind, VhdOptions, VhdWriter};
 
 const KIB: u64 = 1024;
 /// Five blocks of 64 KiB and a partial one.
@@ -140,4 +140,107 @@ fn a_child_cut_at_any_write_shows_its_own_sectors_or_those_of_its_parent() {
         images += guest.check_all_cuts(&start, from, seed);
     }
     assert!(images > 300, "{images}");
+}
+
+/// A sparse disk of 64 KiB blocks.
+fn sparse_guest() -> Guest {
+    Guest::new(&VhdOptions { block_bytes: 64 << 10, ..VhdOptions::dynamic(CAPACITY) })
+}
+
+fn is_sound(file: &RecordingFile) -> bool {
+    vdisk::check::check(&[file.io()]).unwrap().is_sound()
+}
+
+#[test]
+fn compacting_keeps_what_the_guest_sees_wherever_it_is_cut() {
+    let mut guest = sparse_guest();
+    for block in [5, 1, 0, 4, 3, 2] {
+        guest.write(block * 64 * KIB, (CAPACITY - block * 64 * KIB).min(64 * KIB));
+    }
+    guest.zero(64 * KIB, 64 * KIB);
+    guest.zero(0, 64 * KIB);
+    guest.zero(320 * KIB, 13 * KIB);
+    guest.flush();
+    let (start, from) = (guest.file.bytes(), guest.file.position());
+
+    let report = guest.disk.as_mut().unwrap().compact().unwrap();
+
+    assert_eq!((report.zero_blocks, report.moved_blocks), (3, 3));
+    assert_eq!(report.bytes_before - report.bytes_after, 3 * (64 * KIB + 512));
+    assert_eq!((report.bytes_after, is_sound(&guest.file)), (guest.file.io().len().unwrap(), true));
+    let images = guest.check_all_cuts(&start, from, 5);
+    assert!(images > 30, "{images}");
+}
+
+/// Its bitmaps move with the blocks.
+#[test]
+fn a_compacted_child_shows_its_own_sectors_and_those_of_its_parent_wherever_it_is_cut() {
+    let (parent, file) = (RecordingFile::new("disk.vhd"), RecordingFile::new("child.avhd"));
+    let mut disk = VhdWriter::create(parent.io(), &VhdOptions::dynamic(5 * MIB)).unwrap();
+    disk.write_at(0, &pattern(1, 5 * MIB)).unwrap();
+    let mut disk = VhdWriter::create_child(file.io(), &disk.as_disk(), "disk.vhd", None).unwrap();
+    for block in 0..3 {
+        disk.write_at(block * 2 * MIB + 512 * (1 + block), &[0x70; 1024]).unwrap();
+    }
+    disk.close().unwrap();
+    // The table lets go of the first block, so that there is a gap before the others.
+    file.io().write_at(0x2000, &[0xFF; 4]).unwrap();
+    file.io().flush().unwrap();
+    let (start, from) = (file.bytes(), file.position());
+    let mut disk = VhdWriter::open_chain(vec![file.io(), parent.io()]).unwrap();
+    let expected = content(&disk.as_disk());
+
+    let report = disk.compact().unwrap();
+
+    assert_eq!((report.zero_blocks, report.moved_blocks), (0, 1));
+    assert!(content(&disk.as_disk()) == expected);
+    disk.close().unwrap();
+    let images = cut_everywhere(&start, &file.ops()[from..], 6, |position, image| {
+        let cut = RecordingFile::over("cut.avhd", image).io();
+        let disk = Disk::open_chain(vec![cut, parent.io()]);
+        assert!(content(&disk.unwrap()) == expected, "cut after {position}");
+    });
+    assert!(images > 10, "{images}");
+}
+
+/// The part of the last block behind the old end of the disk holds old bytes.
+#[test]
+fn a_disk_that_grows_and_is_cut_anywhere_has_the_old_size_or_the_new_one_and_zeros_in_between() {
+    const GROWN: u64 = 3 * MIB + 512;
+    let mut guest = sparse_guest();
+    guest.write(0, 100 * KIB);
+    guest.write(320 * KIB, 13 * KIB);
+    guest.disk.take().unwrap().close().unwrap();
+    let last = Disk::open(guest.file.io()).unwrap().extents(ByteRange::new(320 * KIB, CAPACITY)).next();
+    let Some(Ok(Extent { kind: ExtentKind::Data { file_offset, .. }, .. })) = last else {
+        panic!("{last:?}")
+    };
+    guest.file.io().write_at(file_offset + 13 * KIB, &[0xAB; 51 * 1024]).unwrap();
+    guest.file.io().flush().unwrap();
+    let (start, from) = (guest.file.bytes(), guest.file.position());
+    let mut disk = VhdWriter::open(guest.file.io()).unwrap();
+
+    disk.resize(GROWN).unwrap();
+
+    disk.write_at(GROWN - 512, &[0; 512]).unwrap();
+    disk.close().unwrap();
+    assert!(is_sound(&guest.file));
+    let old = guest.states.pop().unwrap().1;
+    let mut sizes = std::collections::BTreeSet::new();
+    let images = cut_everywhere(&start, &guest.file.ops()[from..], 8, |position, image| {
+        let cut = RecordingFile::over("cut.vhd", image);
+        let mut disk =
+            VhdWriter::open(cut.io()).unwrap_or_else(|error| panic!("cut after {position}: {error}"));
+        let mut found = content(&disk.as_disk());
+        let (kept, added) = found.split_at(old.len());
+        assert!(kept == old && vdisk::is_zero(added), "cut after {position}");
+        sizes.insert(found.len() as u64);
+        let end = found.len() - 512;
+        disk.write_at(end as u64, &[9; 512]).unwrap();
+        disk.close().unwrap();
+        found[end..].fill(9);
+        assert!(content(&Disk::open(cut.io()).unwrap()) == found, "cut after {position}, then written");
+    });
+    assert_eq!(sizes.into_iter().collect::<Vec<_>>(), [CAPACITY, GROWN]);
+    assert!(images > 20, "{images}");
 }

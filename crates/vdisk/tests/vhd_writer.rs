@@ -8,6 +8,7 @@
 
 mod common;
 
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -200,4 +201,52 @@ fn a_writer_restores_the_footer_that_a_cut_took() {
     assert_eq!(bytes[..512], bytes[bytes.len() - 512..]);
     let expected = [pattern(1, 512), pattern(2, 512)].concat();
     assert!(content(&Disk::open(copy_of(&*file)).unwrap())[..1024] == expected);
+}
+
+/// Of QEMU's disk the geometry tells the size, and of the grown one the field.
+#[test]
+fn a_disk_of_qemu_that_was_grown_and_compacted_is_sound_for_qemu() {
+    let folder = tempfile::tempdir().unwrap();
+    let (raw, _) = raw_disk(folder.path(), 9 * MIB);
+    let vhd = folder.path().join("disk.vhd");
+    qemu_img(&["convert", "-f", "raw", "-O", "vpc", "-o", "subformat=dynamic", text(&raw), text(&vhd)]);
+    let mut expected = content(&Disk::open_local(&vhd).unwrap());
+    let mut disk = VhdWriter::open(Arc::new(LocalFile::open_read_write(&vhd).unwrap())).unwrap();
+
+    disk.resize(5000 * MIB).unwrap();
+    disk.write_at(4999 * MIB, &pattern(3, 4096)).unwrap();
+    disk.write_zeroes(ByteRange::at(0, 2 * MIB)).unwrap();
+    let report = disk.compact().unwrap();
+    disk.close().unwrap();
+
+    assert_eq!(report.zero_blocks, 1);
+    expected[..2 * MIB as usize].fill(0);
+    std::fs::write(&raw, &expected).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(&raw).unwrap();
+    file.write_all_at(&pattern(3, 4096), 4999 * MIB).unwrap();
+    file.set_len(5000 * MIB).unwrap();
+    let size = qemu_img(&["info", "--output=json", "-f", "vpc", text(&vhd)]);
+    assert!(size.contains(&format!("\"virtual-size\": {}", 5000 * MIB)), "{size}");
+    assert!(qemu_img(&["compare", "-f", "raw", "-F", "vpc", text(&raw), text(&vhd)]).contains("identical"));
+}
+
+#[test]
+fn only_dynamic_disks_grow_and_none_shrinks() {
+    let create =
+        |options: &VhdOptions| VhdWriter::create(Arc::new(MemoryFile::new("x.vhd")), options).unwrap();
+    let mut fixed = create(&VhdOptions::fixed(4 * MIB));
+    let mut dynamic = create(&VhdOptions::dynamic(4 * MIB));
+    let child: Arc<dyn FileIo> = Arc::new(MemoryFile::new("c.vhd"));
+    let mut child = VhdWriter::create_child(child, &dynamic.as_disk(), "x.vhd", None).unwrap();
+
+    assert_eq!(dynamic.resize(8 * MIB).unwrap_err().code(), "VD-018", "the child reads it");
+    for (disk, size) in [(&mut fixed, 8 * MIB), (&mut child, 8 * MIB)] {
+        assert_eq!(disk.resize(size).unwrap_err().code(), "VD-017");
+    }
+    drop(child);
+    for size in [2 * MIB, 8 * MIB + 1, (2040 << 30) + 512] {
+        assert_eq!(dynamic.resize(size).unwrap_err().code(), "VD-017", "{size}");
+    }
+    dynamic.resize(8 * MIB).unwrap();
+    assert_eq!((dynamic.capacity(), fixed.compact().unwrap().moved_blocks), (8 * MIB, 0));
 }

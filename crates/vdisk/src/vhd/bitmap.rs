@@ -149,6 +149,11 @@ impl SectorBitmaps {
         Ok(())
     }
 
+    /// Blocks lie elsewhere now; windows are read anew.
+    pub(super) fn forget_clean(&self) {
+        self.lock().clean.clear();
+    }
+
     fn lock(&self) -> MutexGuard<'_, Windows> {
         self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }

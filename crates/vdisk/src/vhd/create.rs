@@ -23,9 +23,11 @@ use crate::number::{align_up, index};
 use crate::vhdx::CreateKind;
 
 /// Largest disk that Hyper-V makes.
-const CAPACITY_MAX: u64 = 2040 << 30;
+pub(super) const CAPACITY_MAX: u64 = 2040 << 30;
 /// Seconds from 1970 to 2000, where the time stamps of VHD begin.
 const EPOCH: Duration = Duration::from_secs(946_684_800);
+/// The creator by whose name every reader takes the size from its field.
+pub(super) const CREATOR_APP: [u8; 4] = *b"win ";
 /// Version of Windows noted with the creator, 10.0.
 const CREATOR_VERSION: u32 = 0x000A_0000;
 const HEADER_OFFSET: u64 = FOOTER_BYTES;
@@ -201,7 +203,7 @@ impl Blueprint {
             version: VERSION.into(),
             data_offset: data_offset.into(),
             timestamp: self.timestamp.into(),
-            creator_app: *b"win ",
+            creator_app: CREATOR_APP,
             creator_version: CREATOR_VERSION.into(),
             creator_os: *b"Wi2k",
             original_size: self.capacity.into(),

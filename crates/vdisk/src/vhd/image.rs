@@ -183,7 +183,7 @@ impl Sparse {
     }
 }
 
-fn read_header(file: &dyn FileIo, footer: &Footer, length: u64) -> Result<(u64, DynamicHeader)> {
+pub(super) fn read_header(file: &dyn FileIo, footer: &Footer, length: u64) -> Result<(u64, DynamicHeader)> {
     let name = file.name();
     let offset = header_offset(footer).ok_or_else(|| Error::damaged(name, "its footer names no header"))?;
     let needed = offset.saturating_add(HEADER_BYTES);

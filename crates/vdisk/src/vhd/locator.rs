@@ -6,7 +6,7 @@
 
 use uuid::Uuid;
 
-use super::format::{DynamicHeader, LocatorEntry, platform};
+use super::format::{DynamicHeader, LocatorEntry, SECTOR, platform};
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
 use crate::number::index;
@@ -38,6 +38,17 @@ pub(super) fn ranges(header: &DynamicHeader) -> impl Iterator<Item = ByteRange> 
     used.map(|entry| {
         let start = entry.data_offset.get();
         ByteRange::new(start, start.saturating_add(entry.data_length.get().into()))
+    })
+}
+
+/// The places that are kept for paths, which may be longer than the paths: who writes others there uses
+/// them. Space that would not hold the path is told in sectors.
+pub(super) fn reserved(header: &DynamicHeader) -> impl Iterator<Item = ByteRange> {
+    let used = header.locators.iter().filter(|entry| entry.code != [0; 4] && entry.data_length.get() > 0);
+    used.map(|entry| {
+        let (length, space) = (u64::from(entry.data_length.get()), u64::from(entry.data_space.get()));
+        let bytes = if space < length { space * SECTOR } else { space };
+        ByteRange::at(entry.data_offset.get(), bytes.max(length))
     })
 }
 

@@ -6,6 +6,7 @@
 //! bat        block allocation table          bitmap    sector bitmaps, high bit first
 //! image      one file opened, all checked    placement no two parts share space
 //! create     new files                       write     allocation and the order of writes
+//! compact    a smaller file                  resize    a larger disk
 //! one_shot   a whole file in one pass        check     the validator's walk
 //! ```
 
@@ -13,6 +14,7 @@ mod bat;
 mod bitmap;
 pub(crate) mod check;
 mod chs;
+mod compact;
 mod create;
 mod footer;
 mod format;
@@ -20,6 +22,7 @@ mod image;
 mod locator;
 mod one_shot;
 mod placement;
+mod resize;
 mod write;
 
 pub use create::VhdOptions;

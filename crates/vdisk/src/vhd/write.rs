@@ -16,7 +16,7 @@ use uuid::Uuid;
 use zerocopy::IntoBytes;
 
 use super::create::{Blueprint, DEFAULT_BLOCK_BYTES, NewParent, VhdOptions};
-use super::format::{FOOTER_BYTES, SECTOR};
+use super::format::{FOOTER_BYTES, Footer, SECTOR};
 use super::image::VhdImage;
 use crate::chain::Chain;
 use crate::disk::{Disk, ExtentKind, Extents};
@@ -30,7 +30,7 @@ use crate::vhdx::DiskKind;
 /// Blocks that one step of a long write plans at once, which bounds its memory.
 const BLOCKS_PER_STEP: u64 = 256;
 /// Entries of the table written together: a sector of them, so that a torn write spoils no others.
-const ENTRIES_PER_PAGE: u64 = SECTOR / 4;
+pub(super) const ENTRIES_PER_PAGE: u64 = SECTOR / 4;
 /// Zeros written at a time where a range must be cleared in the file.
 const ZEROS: &[u8] = &[0; 1 << 20];
 /// Bitmap of a block whose sectors are all there, in pieces.
@@ -43,16 +43,18 @@ const ONES: &[u8] = &[0xff; 4096];
 /// may write the files meanwhile.
 #[derive(Debug)]
 pub struct VhdWriter {
-    chain: Arc<Chain>,
-    image: Arc<VhdImage>,
+    pub(super) chain: Arc<Chain>,
+    pub(super) image: Arc<VhdImage>,
     /// Where the next block goes, and the footer after it.
-    next_free: u64,
+    pub(super) next_free: u64,
     /// Something was written since the last flush.
-    payload: bool,
+    pub(super) payload: bool,
     /// Pages of the table to write, by number.
-    table_pages: BTreeSet<u64>,
+    pub(super) table_pages: BTreeSet<u64>,
     /// Both footers are as they must be before a change.
     prepared: bool,
+    /// A change of the size failed, so that nobody knows which one the file has.
+    pub(super) failed: bool,
 }
 
 /// What is to happen to one block in a write.
@@ -123,7 +125,15 @@ impl VhdWriter {
         let next_free = align_up(image.data_end, SECTOR);
         let layers = std::iter::once(Layer::Vhd(Arc::clone(&image))).chain(parents).collect();
         let chain = Arc::new(Chain { layers });
-        Ok(Self { chain, image, next_free, payload: false, table_pages: BTreeSet::new(), prepared: false })
+        Ok(Self {
+            chain,
+            image,
+            next_free,
+            payload: false,
+            table_pages: BTreeSet::new(),
+            prepared: false,
+            failed: false,
+        })
     }
 
     /// Size of the virtual disk in bytes.
@@ -166,6 +176,7 @@ impl VhdWriter {
 
     /// Returns once everything written so far is durable and the file is complete.
     pub fn flush(&mut self) -> Result<()> {
+        self.check_usable()?;
         let file = &self.image.file;
         let failed = |error| Error::io(file.name(), "make durable", error);
         if self.payload {
@@ -207,6 +218,7 @@ impl VhdWriter {
         if range.is_empty() {
             return Ok(());
         }
+        self.check_usable()?;
         let Some(block_bytes) = self.image.sparse.as_ref().map(|sparse| u64::from(sparse.block_bytes)) else {
             return self.write_payload(range.start, range.len(), data);
         };
@@ -312,7 +324,7 @@ impl VhdWriter {
 
     /// Makes both footers right before the first change since the file was opened: the copy is what
     /// counts when a cut leaves the end without one.
-    fn prepare(&mut self) -> Result<()> {
+    pub(super) fn prepare(&mut self) -> Result<()> {
         if self.prepared {
             return Ok(());
         }
@@ -328,15 +340,33 @@ impl VhdWriter {
     }
 
     /// Makes the file long enough for the space taken, which reads as zeros, and moves the footer.
-    fn grow_file(&mut self) -> Result<()> {
+    pub(super) fn grow_file(&mut self) -> Result<()> {
         let file = &self.image.file;
         let end = self.next_free + FOOTER_BYTES;
         file.set_len(end).map_err(|error| Error::io(file.name(), "enlarge", error))?;
         let footer = self.image.footer;
-        self.write_file(self.next_free, footer.as_bytes())
+        self.write_footer(self.next_free, &footer)
     }
 
-    fn write_payload(&mut self, offset: u64, length: u64, data: Option<&[u8]>) -> Result<()> {
+    pub(super) fn write_footer(&mut self, place: u64, footer: &Footer) -> Result<()> {
+        self.write_file(place, footer.as_bytes())
+    }
+
+    /// Refuses what must not happen under a view made from this writer.
+    pub(super) fn check_no_readers(&self) -> Result<()> {
+        let has_readers = Arc::strong_count(&self.chain) > 1 || Arc::strong_count(&self.image) > 2;
+        if has_readers { Err(Error::HasReaders { file: self.image.name().to_owned() }) } else { Ok(()) }
+    }
+
+    fn check_usable(&self) -> Result<()> {
+        if !self.failed {
+            return Ok(());
+        }
+        let why = std::io::Error::other("the storage failed before; open the disk again");
+        Err(Error::io(self.image.name(), "go on writing", why))
+    }
+
+    pub(super) fn write_payload(&mut self, offset: u64, length: u64, data: Option<&[u8]>) -> Result<()> {
         if let Some(data) = data {
             return self.write_file(offset, data);
         }
@@ -349,7 +379,7 @@ impl VhdWriter {
         Ok(())
     }
 
-    fn write_file(&mut self, offset: u64, data: &[u8]) -> Result<()> {
+    pub(super) fn write_file(&mut self, offset: u64, data: &[u8]) -> Result<()> {
         self.payload = true;
         let file = &self.image.file;
         file.write_at(offset, data).map_err(|error| Error::io(file.name(), "write", error))

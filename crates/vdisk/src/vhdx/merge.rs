@@ -86,7 +86,7 @@ impl MergeTarget for VhdWriter {
         if child.capacity() == self.capacity() {
             return Ok(());
         }
-        let why = "its size differs from its parent's, and a VHD cannot be resized".into();
+        let why = "its size differs from its parent's, and a merge does not resize a VHD".into();
         Err(Error::BadChain { file: child.name().to_owned(), why })
     }
     fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<()> {
