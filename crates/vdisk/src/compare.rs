@@ -8,7 +8,7 @@ use std::iter::Peekable;
 use crate::content::DataWindows;
 use crate::digest::Watch;
 use crate::disk::Disk;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::number::index;
 use crate::range::ByteRange;
 
@@ -73,16 +73,11 @@ pub fn compare(one: &Disk, other: &Disk, watch: &Watch<'_>) -> Result<Comparison
         read_or_zero(one, range, in_first, &mut buffers.0[..bytes])?;
         read_or_zero(other, range, in_second, &mut buffers.1[..bytes])?;
         result.take(range.start, &buffers.0[..bytes], &buffers.1[..bytes]);
-        pass(one, watch, range.end - at)?;
+        one.report(range.end - at, watch)?;
         at = range.end;
     }
-    pass(one, watch, length - at)?;
+    one.report(length - at, watch)?;
     Ok(result)
-}
-
-fn pass(disk: &Disk, watch: &Watch<'_>, bytes: u64) -> Result<()> {
-    let stopped = watch(bytes).is_break();
-    if stopped { Err(Error::Stopped { file: disk.name().to_owned() }) } else { Ok(()) }
 }
 
 type Windows<'a> = Peekable<DataWindows<'a>>;

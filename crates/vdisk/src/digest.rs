@@ -65,10 +65,20 @@ impl Disk {
         watch: &Watch<'_>,
         visit: &mut dyn FnMut(&[u8]),
     ) -> Result<()> {
-        let range = range.intersect(ByteRange::new(0, self.capacity()));
         let mut buf = vec![0; index(READ_BYTES.min(range.len()))];
+        self.read_through(range, &mut buf, watch, visit)
+    }
+
+    /// As [`Disk::read_stretches`], with a buffer for one stretch.
+    fn read_through(
+        &self,
+        range: ByteRange,
+        buf: &mut [u8],
+        watch: &Watch<'_>,
+        visit: &mut dyn FnMut(&[u8]),
+    ) -> Result<()> {
+        let range = range.intersect(ByteRange::new(0, self.capacity()));
         let mut at = range.start;
-        let stopped = || Error::Stopped { file: self.name().to_owned() };
         for window in self.data_windows(range, READ_BYTES) {
             let window = window?;
             self.zeros(ByteRange::new(at, window.start), watch, visit)?;
@@ -76,9 +86,7 @@ impl Disk {
             self.read_at(window.start, part)?;
             visit(part);
             at = window.end;
-            if watch(window.len()).is_break() {
-                return Err(stopped());
-            }
+            self.report(window.len(), watch)?;
         }
         self.zeros(ByteRange::new(at, range.end), watch, visit)
     }
@@ -94,11 +102,17 @@ impl Disk {
                 left -= part;
             }
             rest -= step;
-            if watch(step).is_break() {
-                return Err(Error::Stopped { file: self.name().to_owned() });
-            }
+            self.report(step, watch)?;
         }
         Ok(())
+    }
+
+    /// Tells that so many bytes are done, and is [`Error::Stopped`] if the work shall stop.
+    pub(crate) fn report(&self, bytes: u64, watch: &Watch<'_>) -> Result<()> {
+        match watch(bytes) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Stopped { file: self.name().to_owned() }),
+        }
     }
 }
 
@@ -137,12 +151,14 @@ impl<'a> Work<'a> {
 
     /// Hashes pieces until none is left or one failed.
     fn take_pieces(&self) {
+        // One for all pieces: getting it anew for each would cost as much as a thirtieth of the hashing.
+        let mut buf = vec![0; index(READ_BYTES)];
         while !self.failed.load(Ordering::Relaxed) {
             let piece = self.next.fetch_add(1, Ordering::Relaxed);
             if piece >= self.count {
                 return;
             }
-            let value = self.piece_value(piece);
+            let value = self.piece_value(piece, &mut buf);
             let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
             match value {
                 Ok(value) => results.values[index(piece)] = Some(value),
@@ -154,11 +170,11 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn piece_value(&self, piece: u64) -> Result<ChainingValue> {
+    fn piece_value(&self, piece: u64, buf: &mut [u8]) -> Result<ChainingValue> {
         let range = ByteRange::at(piece * self.piece_bytes, self.piece_bytes);
         let mut hasher = blake3::Hasher::new();
         hasher.set_input_offset(range.start);
-        self.disk.read_stretches(range, self.watch, &mut |bytes| {
+        self.disk.read_through(range, buf, self.watch, &mut |bytes| {
             hasher.update(bytes);
         })?;
         Ok(hasher.finalize_non_root())

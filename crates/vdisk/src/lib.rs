@@ -19,6 +19,7 @@
 //!
 //!  Disk ────┬── contents / data_windows ──► what must be read; holes of the files are zeros
 //!           ├── convert / write_image ──► a whole new raw, VHDX, VHD or qcow2 file in one pass
+//!           ├── measure ──► how much that would write, without writing it
 //!           ├── compare, Disk::blake3 ──► whether bytes are the same
 //!  FileIo ──┴── check::check ──► every rule of its format that a file violates, by name
 //! ```
@@ -60,7 +61,7 @@ mod zero;
 pub use chain::MAX_CHAIN_DEPTH;
 pub use compare::{Comparison, compare};
 pub use content::{Contents, DataWindows};
-pub use convert::{Existing, Target, Written, convert, write_image};
+pub use convert::{Existing, Target, Written, convert, measure, write_image};
 pub use digest::Watch;
 pub use disk::{BlockUsage, Disk, DiskFormat, Extent, ExtentKind, Extents, LayerInfo};
 pub use error::{Error, Result, Retry};

@@ -17,7 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use common::qemu_img::qemu_img;
 use common::{MIB, content, pattern, small_disk};
 use vdisk::{
-    CreateKind, Disk, DiskKind, Error, Existing, FileIo, LocalFile, MemoryFile, Target, convert, write_image,
+    CreateKind, Disk, DiskKind, Error, Existing, FileIo, LocalFile, MemoryFile, Target, convert, measure,
+    write_image,
 };
 
 const CAPACITY: u64 = 600 * MIB + 512;
@@ -159,6 +160,18 @@ fn every_byte_of_the_disk_is_reported_once() {
     write_image(&disk, &(Arc::new(MemoryFile::new("copy")) as Arc<dyn FileIo>), &Target::Raw, &count)
         .unwrap();
     assert_eq!(seen.into_inner(), CAPACITY);
+}
+
+#[test]
+fn measuring_tells_what_every_conversion_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = raw_disk(&folder.path().join("disk.raw"));
+    let measured = measure(&disk, &go_on).unwrap();
+    for (target, _) in every_target() {
+        let file: Arc<dyn FileIo> = Arc::new(MemoryFile::new("copy"));
+        assert_eq!(write_image(&disk, &file, &target, &go_on).unwrap().data_bytes, measured, "{target:?}");
+    }
+    assert!(matches!(measure(&disk, &|_| ControlFlow::Break(())), Err(Error::Stopped { .. })));
 }
 
 /// A file on a volume with room for so many bytes.

@@ -1,13 +1,13 @@
 //! Writing a whole disk into a new file in one pass: raw, VHDX, VHD, qcow2.
 //!
-//! These writers need no log and no second look. The disk's content arrives in ascending order, so
+//! These writers need no log and no second look. Places are given out in ascending order, so
 //! tables are written once behind the data; everything is durable before the headers that make the
 //! file readable, and the file bears its name only after that. What is not data (absent, declared
 //! zero, in a hole, or zero bytes in whole 64 KiB units) takes no space in the new file.
 //!
 //! ```text
-//! pipeline   one thread reads and finds zeros, another writes     staged   temporary name, then rename
-//! raw, qcow2 the writers of those formats; VHDX and VHD ones stand with their formats
+//! pipeline   workers read, find zeros, get places in turn, write  staged   temporary name, then rename
+//! raw, qcow2 the forms of those formats; VHDX and VHD ones stand with their formats
 //! ```
 
 mod pipeline;
@@ -23,7 +23,7 @@ use crate::disk::{Disk, DiskFormat};
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
 use crate::id::DiskId;
-use crate::number::index;
+use crate::range::ByteRange;
 use crate::vhd::{self, VhdOptions};
 use crate::vhdx::{self, CreateKind, CreateOptions};
 
@@ -64,30 +64,36 @@ pub struct Written {
     pub file_bytes: u64,
 }
 
-/// Takes the content of a disk in ascending order and makes a file of it.
-pub(crate) trait Sink {
-    /// Takes data at a multiple of [`UNIT_BYTES`], whole units but for the end of the disk.
-    fn write(&mut self, offset: u64, data: &[u8]) -> Result<()>;
+/// The form of a file: decides where the content of a disk goes, and writes everything around it.
+pub(crate) trait Sink: Send {
+    /// Places for data at a multiple of [`UNIT_BYTES`], whole units but for the end of the disk. Asked
+    /// in ascending order; the caller writes the data, at any time before `finish`.
+    fn place(&mut self, data: ByteRange) -> Result<Vec<Placed>>;
 
     /// Makes everything durable, the headers last.
     fn finish(&mut self) -> Result<()>;
 }
 
-/// Cuts data at the borders of blocks: `write(block, place in it, bytes)` for each piece, in order.
-pub(crate) fn for_each_block(
-    mut offset: u64,
-    mut data: &[u8],
-    block_bytes: u64,
-    mut write: impl FnMut(u64, u64, &[u8]) -> Result<()>,
-) -> Result<()> {
-    while !data.is_empty() {
-        let in_block = offset % block_bytes;
-        let (part, rest) = data.split_at(data.len().min(index(block_bytes - in_block)));
-        write(offset / block_bytes, in_block, part)?;
-        offset += part.len() as u64;
-        data = rest;
+/// Data of the disk and where it begins in the new file.
+pub(crate) struct Placed {
+    pub data: ByteRange,
+    pub file_offset: u64,
+}
+
+impl Placed {
+    /// Places for data that is cut at the borders of blocks; `place` tells where a block begins.
+    pub(crate) fn by_block(
+        data: ByteRange,
+        block_bytes: u64,
+        mut place: impl FnMut(u64) -> Result<u64>,
+    ) -> Result<Vec<Self>> {
+        let blocks = data.start / block_bytes..data.end.div_ceil(block_bytes);
+        let placed = blocks.map(|block| {
+            let part = ByteRange::at(block * block_bytes, block_bytes).intersect(data);
+            Ok(Self { data: part, file_offset: place(block)? + part.start % block_bytes })
+        });
+        placed.collect()
     }
-    Ok(())
 }
 
 /// Writes the disk as a new file at `path`. The file appears under its name once it is complete and
@@ -121,10 +127,18 @@ pub fn write_image(
         Err(error) => return Err(Error::io(file.name(), "read the length of", error)),
     }
     let mut sink = open_sink(disk, file, target)?;
-    let data_bytes = pipeline::run(disk, &mut *sink, watch)?;
+    let write = |offset, bytes: &[u8]| {
+        file.write_at(offset, bytes).map_err(|error| Error::io(file.name(), "write", error))
+    };
+    let data_bytes = pipeline::run(disk, &mut |data| sink.place(data), &write, watch)?;
     sink.finish()?;
     let file_bytes = file.len().map_err(|error| Error::io(file.name(), "read the length of", error))?;
     Ok(Written { data_bytes, file_bytes })
+}
+
+/// Reads everything that the disk holds and writes nothing: how many bytes a conversion would write.
+pub fn measure(disk: &Disk, watch: &Watch<'_>) -> Result<u64> {
+    pipeline::run(disk, &mut |_| Ok(Vec::new()), &|_, _| Ok(()), watch)
 }
 
 fn open_sink(disk: &Disk, file: &Arc<dyn FileIo>, target: &Target) -> Result<Box<dyn Sink>> {

@@ -11,10 +11,11 @@ use std::sync::Arc;
 use zerocopy::big_endian::{U32, U64};
 use zerocopy::{Immutable, IntoBytes, KnownLayout};
 
-use super::{Sink, UNIT_BYTES};
+use super::{Placed, Sink, UNIT_BYTES};
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
 use crate::number::{align_up, index};
+use crate::range::ByteRange;
 
 const CLUSTER_BITS: u32 = 16;
 const CLUSTER_BYTES: u64 = 1 << CLUSTER_BITS;
@@ -175,23 +176,21 @@ impl Qcow2 {
 }
 
 impl Sink for Qcow2 {
-    fn write(&mut self, mut offset: u64, mut data: &[u8]) -> Result<()> {
-        while !data.is_empty() {
-            self.change_table(offset / L2_SPAN)?;
-            let in_span = (L2_SPAN - offset % L2_SPAN).min(data.len() as u64);
-            let (part, rest) = data.split_at(index(in_span));
-            let place = self.take(in_span);
+    fn place(&mut self, data: ByteRange) -> Result<Vec<Placed>> {
+        let tables = data.start / L2_SPAN..data.end.div_ceil(L2_SPAN);
+        let placed = tables.map(|table| {
+            let part = ByteRange::at(table * L2_SPAN, L2_SPAN).intersect(data);
+            self.change_table(table)?;
+            let file_offset = self.take(part.len());
             if let Some((_, entries)) = &mut self.l2 {
-                let first = offset % L2_SPAN / CLUSTER_BYTES;
-                for cluster in 0..in_span.div_ceil(CLUSTER_BYTES) {
-                    entries[index(first + cluster)] = (place + cluster * CLUSTER_BYTES) | COPIED;
+                let first = part.start % L2_SPAN / CLUSTER_BYTES;
+                for cluster in 0..part.len().div_ceil(CLUSTER_BYTES) {
+                    entries[index(first + cluster)] = (file_offset + cluster * CLUSTER_BYTES) | COPIED;
                 }
             }
-            self.put(place, part)?;
-            offset += in_span;
-            data = rest;
-        }
-        Ok(())
+            Ok(Placed { data: part, file_offset })
+        });
+        placed.collect()
     }
 
     fn finish(&mut self) -> Result<()> {

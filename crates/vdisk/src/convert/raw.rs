@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::Sink;
+use super::{Placed, Sink};
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
+use crate::range::ByteRange;
 
 pub(super) struct Raw {
     file: Arc<dyn FileIo>,
@@ -18,8 +19,8 @@ impl Raw {
 }
 
 impl Sink for Raw {
-    fn write(&mut self, offset: u64, data: &[u8]) -> Result<()> {
-        self.file.write_at(offset, data).map_err(|error| Error::io(self.file.name(), "write", error))
+    fn place(&mut self, data: ByteRange) -> Result<Vec<Placed>> {
+        Ok(vec![Placed { data, file_offset: data.start }])
     }
 
     fn finish(&mut self) -> Result<()> {

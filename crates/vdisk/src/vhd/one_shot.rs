@@ -8,10 +8,11 @@ use std::sync::Arc;
 use super::bitmap::bitmap_bytes;
 use super::create::{Blueprint, VhdOptions};
 use super::format::{ABSENT, SECTOR};
-use crate::convert::{Sink, for_each_block};
+use crate::convert::{Placed, Sink};
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
 use crate::number::index;
+use crate::range::ByteRange;
 
 /// A VHD being written; not readable before `finish`.
 pub(crate) struct OneShot {
@@ -47,7 +48,7 @@ impl OneShot {
     }
 
     /// Where the data of a block lies, given space now if it has none yet.
-    fn place(&mut self, block: u64) -> Result<u64> {
+    fn block_place(&mut self, block: u64) -> Result<u64> {
         let Some(sparse) = &mut self.sparse else { return Ok(0) };
         let entry = &mut sparse.table[index(block)];
         if *entry != ABSENT {
@@ -67,14 +68,11 @@ impl OneShot {
 }
 
 impl Sink for OneShot {
-    fn write(&mut self, offset: u64, data: &[u8]) -> Result<()> {
+    fn place(&mut self, data: ByteRange) -> Result<Vec<Placed>> {
         let Some(block_bytes) = self.sparse.as_ref().map(|sparse| sparse.block_bytes) else {
-            return self.put(offset, data);
+            return Ok(vec![Placed { data, file_offset: data.start }]);
         };
-        for_each_block(offset, data, block_bytes, |block, in_block, part| {
-            let place = self.place(block)?;
-            self.put(place + in_block, part)
-        })
+        Placed::by_block(data, block_bytes, |block| self.block_place(block))
     }
 
     fn finish(&mut self) -> Result<()> {

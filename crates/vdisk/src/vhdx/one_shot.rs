@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use super::bat::{entry, state};
 use super::create::{Blueprint, CreateOptions};
-use crate::convert::{Sink, for_each_block};
+use crate::convert::{Placed, Sink};
 use crate::error::{Error, Result};
 use crate::file_io::FileIo;
 use crate::number::index;
+use crate::range::ByteRange;
 
 /// Entries of the block table in memory.
 const PAGE_ENTRIES: u64 = 8192;
@@ -37,7 +38,7 @@ impl OneShot {
     }
 
     /// The place of a block, given space now if it has none yet.
-    fn place(&mut self, block: u64) -> Result<u64> {
+    fn block_place(&mut self, block: u64) -> Result<u64> {
         let geometry = self.blueprint.geometry;
         if geometry.leave_blocks_allocated {
             return Ok(self.payload + block * geometry.block());
@@ -77,12 +78,9 @@ impl OneShot {
 }
 
 impl Sink for OneShot {
-    fn write(&mut self, offset: u64, data: &[u8]) -> Result<()> {
+    fn place(&mut self, data: ByteRange) -> Result<Vec<Placed>> {
         let block_bytes = self.blueprint.geometry.block();
-        for_each_block(offset, data, block_bytes, |block, in_block, part| {
-            let place = self.place(block)?;
-            self.put(place + in_block, part)
-        })
+        Placed::by_block(data, block_bytes, |block| self.block_place(block))
     }
 
     fn finish(&mut self) -> Result<()> {

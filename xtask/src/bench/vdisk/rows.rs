@@ -22,7 +22,7 @@ fn reading(programs: &Programs, files: &Files) -> Vec<Row> {
     let (vhdx, raw) = (files.vhdx.display(), files.full.display());
     let cat = || Step::of(&format!("cat {vhdx}"));
     let mode = |mode: &str| programs.step("tool_speed", &[mode.as_ref(), &files.vhdx]);
-    let to_nothing = || mode("skip");
+    let to_nothing = || mode("nothing");
     let null = format!("driver=null-co,size={}", files.capacity);
     vec![
         Row {
