@@ -25,6 +25,9 @@ pub(crate) struct Options {
     /// How often each way is measured, after one round that only warms up
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
+    /// Only the rows that hold this text, where a benchmark has rows
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
 }
 
 /// A benchmark of the registry.
@@ -44,6 +47,7 @@ struct Bench<'a> {
     folder: PathBuf,
     mib: u32,
     rounds: u32,
+    only: Option<&'a str>,
 }
 
 /// Lists the benchmarks or runs one.
@@ -59,7 +63,8 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
     };
     let folder = crate::workspace::target_folder(root)?.join("bench").join(benchmark.name);
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let bench = Bench { root, folder, mib: options.mib, rounds: options.rounds };
+    let Options { mib, rounds, .. } = *options;
+    let bench = Bench { root, folder, mib, rounds, only: options.only.as_deref() };
     (benchmark.run)(&bench)?;
     Ok(true)
 }
@@ -137,7 +142,7 @@ mod tests {
     use super::*;
 
     fn options(name: Option<&str>) -> Options {
-        Options { name: name.map(str::to_owned), mib: 1, rounds: 1 }
+        Options { name: name.map(str::to_owned), mib: 1, rounds: 1, only: None }
     }
 
     #[test]
@@ -157,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_way_that_fails_stops_the_comparison() {
-        let bench = Bench { root: Path::new("."), folder: PathBuf::new(), mib: 1, rounds: 1 };
+        let bench = Bench { root: Path::new("."), folder: PathBuf::new(), mib: 1, rounds: 1, only: None };
 
         assert!(bench.compare([("a", &mut Command::new("true")), ("b", &mut Command::new("true"))]).is_ok());
         assert!(

@@ -42,7 +42,8 @@ fn run(bench: &Bench<'_>) -> Result<()> {
         bench.rounds
     );
     let mut measured = Vec::new();
-    for row in rows::rows(&programs, &files) {
+    let is_asked_for = |row: &Row| bench.only.is_none_or(|text| row.what.contains(text));
+    for row in rows::rows(&programs, &files).into_iter().filter(is_asked_for) {
         measured.push(measure(row, bench.rounds)?);
     }
     files.clean();
